@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+// The target graph mirrors the data flow; arrows point down only (see docs/architecture.md).
+import PackageDescription
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+// PID 1 of every sandbox: no heap, no libc, no runtime. These flags make a heap use a compile error.
+let freestandingSwift: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Embedded"),
+  .unsafeFlags([
+    "-parse-as-library", "-wmo", "-Osize", "-no-static-stdlib", "-no-static-executable", "-no-allocations",
+    "-Xfrontend", "-function-sections", "-Xfrontend", "-disable-stack-protector",
+  ]),
+]
+let freestandingLink: [LinkerSetting] = [
+  .unsafeFlags(["-Xclang-linker", "-static", "-Xclang-linker", "-nostdlib", "-Xlinker", "--gc-sections"])
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+  .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "botburrow",
+  products: [
+    .executable(name: "botburrow", targets: ["botburrow"]),
+    .executable(name: "botburrow-init", targets: ["Init"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+  ],
+  targets: [
+    // C libraries and shims
+    .target(name: "CLinux"),
+    .systemLibrary(name: "CSeccomp"),
+    .systemLibrary(name: "CCap"),
+    .systemLibrary(name: "CHiredis"),
+    .systemLibrary(name: "CCurl"),
+    .systemLibrary(name: "CYAML"),
+    .target(
+      name: "CInit",
+      cSettings: [
+        .unsafeFlags(["-Os", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-ffunction-sections"])
+      ]),
+
+    // Leaves
+    room("JSON"),
+    room("YAML", ["CYAML"]),
+    room("Linux", ["CLinux", "CSeccomp", "CCap"]),
+    room("HTTPClient", ["CCurl", "JSON"]),
+    room("Observe", ["JSON", log]),
+    room("HTTPServer", ["JSON", nio, nioPosix, nioHTTP]),
+
+    // What the system reads
+    room("Configuration", ["YAML"]),
+    room("Agents", ["YAML", "Configuration", "HTTPClient", crypto]),
+    room("Hub", ["JSON", "HTTPClient"]),
+
+    // Work and where it runs
+    room("Redis", ["CHiredis"]),
+    room(
+      "Work", ["Redis", "JSON"],
+      resources: []),
+    room("Sandbox", ["Linux", "CLinux", "CInit", "JSON", "YAML"]),
+    .executableTarget(
+      name: "Init", dependencies: ["CInit"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink),
+
+    // The daemons
+    room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe"]),
+    room("Executors", ["Agents", "JSON"]),
+    room("Coordinator", ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON"]),
+    room(
+      "Runner",
+      ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer"]),
+    room("LocalHub", ["JSON", "HTTPServer", "Observe", crypto]),
+    .executableTarget(
+      name: "botburrow",
+      dependencies: [
+        "Coordinator", "Runner", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux", "HTTPServer",
+        "HTTPClient", "Redis", "Work", "Hub", "CLinux", arguments, log,
+      ], swiftSettings: strict),
+
+    // Tests: one folder a target
+    tests("JSONTests", ["JSON"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu11
+)
