@@ -1,1 +1,5 @@
-// placeholder
+import Agents
+import HTTPServer
+import Hub
+import JSON
+import Observe
