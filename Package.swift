@@ -95,7 +95,30 @@ let package = Package(
       ], swiftSettings: strict),
 
     // Tests: one folder a target
+    .target(name: "TestSupport", dependencies: ["JSON", "Redis"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("JSONTests", ["JSON"]),
+    tests("YAMLTests", ["YAML"]),
+    tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),
+    tests("SandboxTests", ["Sandbox", "Linux", "JSON", "YAML", "TestSupport"]),
+    tests("RedisTests", ["Redis", "TestSupport"]),
+    tests("WorkTests", ["Work", "Redis", "JSON", "TestSupport"]),
+    tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "TestSupport"]),
+    tests("HTTPServerTests", ["HTTPServer", "HTTPClient", "TestSupport"]),
+    tests("HubTests", ["Hub", "HTTPClient", "HTTPServer", "JSON", "TestSupport"]),
+    tests("LocalHubTests", ["LocalHub", "Hub", "HTTPClient", "HTTPServer", "JSON", "TestSupport"]),
+    tests("AgentsTests", ["Agents", "Configuration", "YAML", "HTTPClient", "TestSupport"]),
+    tests("ConfigurationTests", ["Configuration", "YAML", "TestSupport"]),
+    tests("ObserveTests", ["Observe", "JSON", "TestSupport"]),
+    tests("GatewayTests", ["Gateway", "Agents", "Hub", "HTTPClient", "HTTPServer", "Observe", "JSON", "TestSupport"]),
+    tests(
+      "CoordinatorTests",
+      ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport"]),
+    tests(
+      "RunnerTests",
+      ["Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", "HTTPClient", "TestSupport"]),
+    tests("ExecutorsTests", ["Executors", "Agents", "JSON", "TestSupport"]),
+    tests("AcceptanceTests", ["JSON", "HTTPClient", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
+    tests("HostileTests", ["JSON", "Linux", "Sandbox", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu11

@@ -66,3 +66,44 @@ public enum ExitCause: Sendable, Hashable {
 
 /// The gateway address as every sandbox sees it.
 public let gatewayAddress = "198.18.0.1"
+
+/// What is known of an activation once it is over.
+public struct Receipt: Sendable {
+  public var activationID: String
+  public var exit: ExitCause
+  /// The whole receipt, as it is kept and shown.
+  public var json: JSONValue
+  public init(activationID: String, exit: ExitCause, json: JSONValue) {
+    self.activationID = activationID
+    self.exit = exit
+    self.json = json
+  }
+}
+
+/// A program's output and its receipt.
+public struct SandboxResult: Sendable {
+  public var output: [UInt8]
+  /// More came than the limit kept.
+  public var outputTruncated: Bool
+  /// The last part of standard error.
+  public var errorOutput: [UInt8]
+  public var receipt: Receipt
+  public init(output: [UInt8], outputTruncated: Bool = false, errorOutput: [UInt8] = [], receipt: Receipt) {
+    self.output = output
+    self.outputTruncated = outputTruncated
+    self.errorOutput = errorOutput
+    self.receipt = receipt
+  }
+}
+
+/// Runs a program in a sandbox; what tests replace. Cancelling the task ends the sandbox.
+public protocol SandboxLauncher: Sendable {
+  /// - Parameters:
+  ///   - files: contents of `request.files`, in that order.
+  ///   - serve: called once, before the program starts, with a listening socket per `request.listeners` name
+  ///     (the callee owns the descriptors).
+  func run(
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    serve: @escaping @Sendable ([String: Int32]) async throws -> Void
+  ) async throws -> SandboxResult
+}
