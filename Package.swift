@@ -80,12 +80,12 @@ let package = Package(
       name: "Init", dependencies: ["CInit"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink),
 
     // The daemons
-    room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe"]),
+    room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe", log, crypto]),
     room("Executors", ["Agents", "JSON"]),
     room("Coordinator", ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON"]),
     room(
       "Runner",
-      ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer"]),
+      ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", log]),
     room("LocalHub", ["JSON", "HTTPServer", "Observe", crypto]),
     .executableTarget(
       name: "botburrow",

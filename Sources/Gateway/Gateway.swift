@@ -1,5 +1,5 @@
-import Agents
-import HTTPServer
-import Hub
-import JSON
-import Observe
+// The gateways: what a sandboxed agent reaches instead of the network. Each serves one activation on listeners that
+// the supervisor opened for it, holds the credentials that the agent must not see, and writes down every call.
+//
+//   MCPRequest ─▶ Gatekeeper ─▶ Era ─▶ MCPServer ─▶ HubTools ─▶ Hub
+//   (listener)    origin, token  pure    methods     grants, schema, idempotency, ledger

@@ -1,0 +1,70 @@
+import JSON
+import Logging
+import Observe
+
+/// One call of one tool, for the operator: what was called, not what was said (arguments are a hash).
+public struct AuditRecord: Sendable, Hashable {
+  /// How a call ended.
+  public enum Status: String, Sendable, Hashable {
+    case ok
+    /// The tool ran or was checked, and the agent got a sentence that says what is wrong.
+    case refused
+    /// No such tool for this agent.
+    case unknown
+  }
+  public var activationID: String
+  public var agentID: String
+  public var server: String
+  /// As the agent wrote it, shortened.
+  public var tool: String
+  /// SHA-256 of the arguments as JSON with sorted keys, hexadecimal.
+  public var argumentsHash: String
+  public var status: Status
+  public var milliseconds: Double
+  /// Of the result as JSON.
+  public var bytes: Int
+
+  /// Makes a record.
+  public init(
+    activationID: String, agentID: String, server: String, tool: String, argumentsHash: String, status: Status,
+    milliseconds: Double, bytes: Int
+  ) {
+    self.activationID = activationID
+    self.agentID = agentID
+    self.server = server
+    self.tool = tool
+    self.argumentsHash = argumentsHash
+    self.status = status
+    self.milliseconds = milliseconds
+    self.bytes = bytes
+  }
+}
+
+/// Where audit records go.
+public struct Audit: Sendable {
+  let write: @Sendable (AuditRecord) -> Void
+
+  /// Hands each record to `write`.
+  public init(_ write: @escaping @Sendable (AuditRecord) -> Void) { self.write = write }
+
+  /// One log line and one count a call.
+  public init(logger: Logger, metrics: Metrics) {
+    self.init { record in
+      logger.info(
+        "tool call",
+        metadata: [
+          "activation_id": "\(record.activationID)", "agent_id": "\(record.agentID)", "server": "\(record.server)",
+          "tool": "\(record.tool)", "arguments_sha256": "\(record.argumentsHash)",
+          "status": "\(record.status.rawValue)",
+          "duration_ms": "\(record.milliseconds)", "bytes": "\(record.bytes)",
+        ])
+      // A tool that doesn't exist has a name of the agent's making: it must not become a label.
+      let tool = record.status == .unknown ? "unknown" : record.tool
+      metrics.increment(
+        "botburrow_gateway_calls_total",
+        [("server", record.server), ("tool", tool), ("status", record.status.rawValue)])
+      metrics.observe(
+        "botburrow_gateway_call_duration_seconds", [("server", record.server)], record.milliseconds / 1000)
+    }
+  }
+}

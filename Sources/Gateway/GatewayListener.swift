@@ -1,0 +1,47 @@
+import HTTPServer
+import JSON
+
+/// Serves one activation's gateways on the listeners that the supervisor opened for it, until the activation ends.
+public actor GatewayListener {
+  private var servers: [HTTPServer] = []
+  private var isStopped = false
+
+  /// Nothing is served yet.
+  public init() {}
+
+  /// Serves `server` at `/mcp/hub` on an address; usually a handed-over listening descriptor, which is closed at `stop`.
+  /// - Returns: the bound TCP port, where there is one.
+  /// - Throws: what the HTTP server reports when it can't listen.
+  @discardableResult
+  public func serve(_ server: MCPServer, at address: ServerAddress) async throws -> Int {
+    let http = try await HTTPServer.start(at: address, maxBodyBytes: 1 << 20) { request in
+      guard request.path == "/mcp/\(MCPServer.name)" else {
+        return ServerResponse(
+          status: 404, headers: [("Content-Type", "application/json")],
+          body: try JSON.encode(
+            JSONValue.object(["error": .string("this gateway serves /mcp/\(MCPServer.name) alone")])))
+      }
+      let answer = await server.handle(
+        MCPRequest(method: request.method, headers: request.headers, body: request.body))
+      guard let body = answer.body else { return ServerResponse(status: answer.status, headers: answer.headers) }
+      return ServerResponse(
+        status: answer.status, headers: answer.headers + [("Content-Type", "application/json")],
+        body: try JSON.encode(body))
+    }
+    // The activation may have ended while the server started.
+    guard !isStopped else {
+      await http.stop()
+      return http.port
+    }
+    servers.append(http)
+    return http.port
+  }
+
+  /// Ends every server and its connections. May be called twice.
+  public func stop() async {
+    isStopped = true
+    let ending = servers
+    servers = []
+    for server in ending { await server.stop() }
+  }
+}

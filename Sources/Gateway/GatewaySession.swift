@@ -1,0 +1,34 @@
+import Agents
+
+/// Who is calling: one activation of one agent. The listener and the token both stand for it.
+public struct GatewaySession: Sendable {
+  /// The UUID of the activation, the same on every attempt.
+  public var activationID: String
+  /// The agent in whose name effects are made; never taken from a call's arguments.
+  public var agentID: String
+  /// The bearer token that the sandbox was given; worthless outside this activation.
+  public var token: String
+  /// What the agent's definition permits.
+  public var grants: [Grant]
+
+  /// Makes the identity of one activation.
+  public init(activationID: String, agentID: String, token: String, grants: [Grant]) {
+    self.activationID = activationID
+    self.agentID = agentID
+    self.token = token
+    self.grants = grants
+  }
+
+  /// Whether any held grant permits `wanted`.
+  func permits(_ wanted: Grant) -> Bool { grants.contains { $0.covers(wanted) } }
+}
+
+/// Compares in a time that depends on the lengths alone, so that a guesser learns nothing from how long a refusal takes.
+func equalInConstantTime(_ left: some StringProtocol, _ right: some StringProtocol) -> Bool {
+  let left = Array(left.utf8)
+  let right = Array(right.utf8)
+  guard left.count == right.count else { return false }
+  var difference: UInt8 = 0
+  for index in left.indices { difference |= left[index] ^ right[index] }
+  return difference == 0
+}
