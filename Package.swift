@@ -51,6 +51,7 @@ let package = Package(
     .systemLibrary(name: "CHiredis"),
     .systemLibrary(name: "CCurl"),
     .systemLibrary(name: "CYAML"),
+    .target(name: "CPlan"),
     .target(
       name: "CInit",
       cSettings: [
@@ -75,9 +76,9 @@ let package = Package(
     room(
       "Work", ["Redis", "JSON"],
       resources: []),
-    room("Sandbox", ["Linux", "CLinux", "CInit", "JSON", "YAML"]),
+    room("Sandbox", ["Linux", "CLinux", "CPlan", "JSON", "YAML", crypto]),
     .executableTarget(
-      name: "Init", dependencies: ["CInit"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink),
+      name: "Init", dependencies: ["CInit", "CPlan"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink),
 
     // The daemons
     room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe", log, crypto]),

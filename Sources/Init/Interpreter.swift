@@ -1,0 +1,89 @@
+import CInit
+import CPlan
+
+/// Carries out the plan in its order; PLAN_RUN is its last operation and doesn't come back.
+func interpret(_ plan: MappedPlan) -> Never {
+  var cursor = plan.base + MemoryLayout<plan_header>.size
+  var index: UInt32 = 0
+  while index < plan.header.operations {
+    let operation = Operation(base: cursor)
+    let answer = perform(operation, index: index)
+    if answer < 0 { fail(operation: index, answer) }
+    cursor += (Int(operation.header.length) + 7) & ~7
+    index += 1
+  }
+  fail(operation: index, -Int(EINVAL))
+}
+
+/// One operation of the plan where it lies in memory.
+struct Operation {
+  let base: UnsafeMutableRawPointer
+  let header: plan_operation
+
+  init(base: UnsafeMutableRawPointer) {
+    self.base = base
+    header = base.load(as: plan_operation.self)
+  }
+  var first: Int { Int(truncatingIfNeeded: header.argument.0) }
+  var second: Int { Int(truncatingIfNeeded: header.argument.1) }
+  var third: Int { Int(truncatingIfNeeded: header.argument.2) }
+  var path: Int { header.path == 0 ? 0 : address(base + Int(header.path)) }
+  var text: Int { header.text == 0 ? 0 : address(base + Int(header.text)) }
+  var data: UnsafeMutableRawPointer { base + Int(header.data) }
+  var dataLength: Int { Int(header.data_length) }
+}
+
+private func perform(_ operation: Operation, index: UInt32) -> Int {
+  switch plan_code(rawValue: operation.header.code) {
+  case PLAN_AWAIT_MAPS:
+    awaitOrder(ORDER_MAPS_WRITTEN)
+    return 0
+  case PLAN_SET_IDENTITY: return setIdentity(user: operation.first, group: operation.second)
+  case PLAN_UNSHARE: return call(NR_unshare.number, operation.first)
+  case PLAN_HOSTNAME: return call(NR_sethostname.number, operation.text, length(operation.text))
+  case PLAN_PROPAGATION_PRIVATE: return call(NR_mount.number, 0, text("/"), 0, Int(msRecursive | msPrivate))
+  case PLAN_MOUNT:
+    return call(
+      NR_mount.number, operation.text, operation.path, operation.text, operation.first, address(operation.data))
+  case PLAN_ATTACH_TREE: return attach(tree: operation.first, at: operation.path)
+  case PLAN_MAKE_DIRECTORY: return makeDirectory(operation.path, mode: operation.first)
+  case PLAN_MAKE_SYMLINK: return call(NR_symlinkat.number, operation.text, currentDirectory, operation.path)
+  case PLAN_MAKE_FILE:
+    return makeFile(operation.path, mode: operation.first) { file in
+      writeAll(to: file, operation.data, operation.dataLength)
+    }
+  case PLAN_COPY_FILE:
+    return makeFile(operation.path, mode: operation.first) { file in copy(from: operation.second, to: file) }
+  case PLAN_REMOUNT:
+    return setAttributes(currentDirectory, operation.path, flags: 0, set: UInt64(operation.header.argument.0))
+  case PLAN_PIVOT_ROOT: return pivotRoot(to: operation.path)
+  case PLAN_WORKING_DIRECTORY: return call(NR_chdir.number, operation.path)
+  case PLAN_WRITE:
+    let file = call(NR_openat.number, currentDirectory, operation.path, 1 | closeOnExec)
+    if file < 0 { return file }
+    let answer = writeAll(to: file, operation.data, operation.dataLength)
+    _ = call(NR_close.number, file)
+    return answer
+  case PLAN_MASK: return mask(operation.path)
+  case PLAN_READ_ONLY: return makeReadOnly(operation.path)
+  case PLAN_RESOURCE_LIMIT: return setLimit(operation.first, soft: operation.second, hard: operation.third)
+  case PLAN_DROP_BOUNDING_SET: return dropBoundingSet()
+  case PLAN_SECUREBITS: return call(NR_prctl.number, Int(PR_SET_SECUREBITS), operation.first)
+  case PLAN_NO_NEW_PRIVILEGES: return call(NR_prctl.number, Int(PR_SET_NO_NEW_PRIVS), 1)
+  case PLAN_NOT_DUMPABLE: return call(NR_prctl.number, Int(PR_SET_DUMPABLE), 0)
+  case PLAN_PARENT_DEATH_SIGNAL:
+    let answer = call(NR_prctl.number, Int(PR_SET_PDEATHSIG), operation.first)
+    // The supervisor may have died before the signal was armed.
+    if isHungUp(PLAN_FD_LIFELINE.number) { exit(125) }
+    return answer
+  case PLAN_DROP_CAPABILITIES: return dropCapabilities()
+  case PLAN_CLOSE_DESCRIPTORS: return call(NR_close_range.number, operation.first, Int(UInt32.max))
+  case PLAN_SECCOMP: return installFilter(operation.data, bytes: operation.dataLength)
+  case PLAN_READY:
+    report(REPORT_READY)
+    awaitOrder(ORDER_START)
+    return 0
+  case PLAN_RUN: run(operation, index: index)
+  default: return -Int(EINVAL)
+  }
+}
