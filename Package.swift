@@ -96,7 +96,7 @@ let package = Package(
       ], swiftSettings: strict),
 
     // Tests: one folder a target
-    .target(name: "TestSupport", dependencies: ["JSON", "Redis"], path: "Tests/TestSupport", swiftSettings: strict),
+    .target(name: "TestSupport", dependencies: ["JSON", "Redis", "Hub"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
     tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),

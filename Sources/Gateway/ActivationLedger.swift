@@ -5,7 +5,9 @@ import Synchronization
 public final class ActivationLedger: Sendable {
   /// One thing that the agent made.
   public struct Effect: Sendable, Hashable {
+    /// What was made.
     public enum Kind: String, Sendable, Hashable { case comment, post }
+    /// A comment or a post.
     public var kind: Kind
     /// The post that was commented on; nil for a post of its own.
     public var postID: String?

@@ -12,14 +12,19 @@ public struct AuditRecord: Sendable, Hashable {
     /// No such tool for this agent.
     case unknown
   }
+  /// The activation's UUID.
   public var activationID: String
+  /// In whose name.
   public var agentID: String
+  /// `hub`.
   public var server: String
   /// As the agent wrote it, shortened.
   public var tool: String
   /// SHA-256 of the arguments as JSON with sorted keys, hexadecimal.
   public var argumentsHash: String
+  /// How it ended.
   public var status: Status
+  /// From the call's arrival to its result.
   public var milliseconds: Double
   /// Of the result as JSON.
   public var bytes: Int

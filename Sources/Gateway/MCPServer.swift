@@ -3,8 +3,11 @@ import JSON
 
 /// One HTTP request as the server sees it.
 public struct MCPRequest: Sendable {
+  /// `POST`, `GET`, …
   public var method: String
+  /// In the order of the wire.
   public var headers: [(name: String, value: String)]
+  /// The whole body.
   public var body: [UInt8]
   /// Makes a request.
   public init(method: String = "POST", headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
@@ -20,7 +23,9 @@ public struct MCPRequest: Sendable {
 
 /// The answer to one request.
 public struct MCPResponse: Sendable {
+  /// The HTTP status.
   public var status: Int
+  /// Beside Content-Type.
   public var headers: [(name: String, value: String)]
   /// Nil for an answer without a body (202).
   public var body: JSONValue?
