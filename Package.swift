@@ -63,7 +63,7 @@ let package = Package(
     room("YAML", ["CYAML"]),
     room("Linux", ["CLinux", "CSeccomp", "CCap"]),
     room("HTTPClient", ["CCurl", "JSON"]),
-    room("Observe", ["JSON", log]),
+    room("Observe", ["JSON", "HTTPServer", log]),
     room("HTTPServer", ["JSON", nio, nioPosix, nioHTTP]),
 
     // What the system reads
@@ -109,7 +109,7 @@ let package = Package(
     tests("LocalHubTests", ["LocalHub", "Hub", "HTTPClient", "HTTPServer", "JSON", "TestSupport"]),
     tests("AgentsTests", ["Agents", "Configuration", "YAML", "HTTPClient", "TestSupport"]),
     tests("ConfigurationTests", ["Configuration", "YAML", "TestSupport"]),
-    tests("ObserveTests", ["Observe", "JSON", "TestSupport"]),
+    tests("ObserveTests", ["Observe", "HTTPServer", "JSON", "TestSupport"]),
     tests("GatewayTests", ["Gateway", "Agents", "Hub", "HTTPClient", "HTTPServer", "Observe", "JSON", "TestSupport"]),
     tests(
       "CoordinatorTests",

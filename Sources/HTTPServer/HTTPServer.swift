@@ -1,65 +1,196 @@
+import Glibc
 import NIOCore
+import NIOHTTP1
 import NIOPosix
+import Synchronization
 
-/// A whole request as a handler sees it.
-public struct ServerRequest: Sendable {
-  public var method: String
-  /// Percent-decoded path without the query.
-  public var path: String
-  /// Decoded query pairs in order.
-  public var query: [(name: String, value: String)]
-  public var headers: [(name: String, value: String)]
-  public var body: [UInt8]
-  public init(
-    method: String, path: String, query: [(name: String, value: String)] = [],
-    headers: [(name: String, value: String)] = [], body: [UInt8] = []
-  ) {
-    self.method = method
-    self.path = path
-    self.query = query
-    self.headers = headers
-    self.body = body
-  }
-  /// The first header of that name (any case).
-  public func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name.lowercased() }?.value }
-  /// The first query value of that name.
-  public func queryValue(_ name: String) -> String? { query.first { $0.name == name }?.value }
+/// The threads that carry connections; one set serves every server of the process.
+public final class ServerLoops: Sendable {
+  /// As many threads as cores, two at most: handlers run elsewhere, these only move bytes.
+  public static let shared = ServerLoops(count: min(System.coreCount, 2))
+  let group: MultiThreadedEventLoopGroup
+  /// A set of its own with `count` threads, which live as long as the process.
+  public init(count: Int) { group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, count)) }
 }
 
-/// A whole answer.
-public struct ServerResponse: Sendable {
-  public var status: Int
-  public var headers: [(name: String, value: String)]
-  public var body: [UInt8]
-  public init(status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
-    self.status = status
-    self.headers = headers
-    self.body = body
-  }
-}
-
-/// Where a server listens.
-public enum ServerAddress: Sendable, Hashable {
-  /// TCP; port 0 takes a free one.
-  case tcp(host: String, port: Int)
-  case unix(path: String)
-  /// A listening socket made elsewhere and handed over; the server closes it.
-  case listener(descriptor: Int32)
-}
-
-/// A small HTTP/1.1 server on SwiftNIO: whole requests in, whole answers out, keep-alive, bounded bodies.
+/// A small HTTP/1.1 server on SwiftNIO: whole requests in, whole or streamed answers out, keep-alive, everything bounded.
 public final class HTTPServer: Sendable {
+  /// Answers one request. It runs in a task of its own, which is cancelled when the client goes away.
+  public typealias Handler = @Sendable (ServerRequest) async throws -> ServerResponse
+
+  /// Bounds on what clients can make the server hold, and for how long.
+  public struct Options: Sendable {
+    /// Longer bodies are answered 413.
+    public var maxBodyBytes = 4 << 20
+    /// One header field or the request target; more is answered 431. Four times this bounds all fields together.
+    public var maxHeaderBytes = 16 << 10
+    /// Fields in one request; more is answered 431.
+    public var maxHeaderCount = 100
+    /// Connections at a time; more are closed at once.
+    public var maxConnections = 1024
+    /// From accept, or from the end of the last answer, to the end of the next request's head, however slowly it drips.
+    public var idleTimeout = Duration.seconds(60)
+    /// From the end of the head to the end of the body; later is answered 408.
+    public var bodyTimeout = Duration.seconds(30)
+    /// How long a client may take to accept what is written to it.
+    public var writeTimeout = Duration.seconds(60)
+    /// Permission bits of a Unix socket's file.
+    public var socketMode: UInt32 = 0o660
+    /// Told of every handler that threw (anything but a `ServerRefusal` or a cancellation): count it and log it. The
+    /// client only sees a 500 without the error's text.
+    public var onHandlerError: @Sendable (_ method: String, _ path: String, _ error: any Error) -> Void = { _, _, _ in }
+    /// The defaults above.
+    public init() {}
+  }
+
   /// The bound TCP port (0 for Unix sockets and handed listeners without one).
   public let port: Int
-  init(port: Int) { self.port = port }
+  private let channel: any Channel
+  private let file: SocketFile?
+  private let connections: ConnectionList
 
-  /// Binds and serves until `stop`. A handler that throws answers 500 without its text.
-  public static func start(
-    at address: ServerAddress, maxBodyBytes: Int = 4 << 20,
-    handler: @escaping @Sendable (ServerRequest) async throws -> ServerResponse
-  ) async throws -> HTTPServer {
-    HTTPServer(port: 0)
+  private init(port: Int, channel: any Channel, file: SocketFile?, connections: ConnectionList) {
+    self.port = port
+    self.channel = channel
+    self.file = file
+    self.connections = connections
   }
-  /// Stops accepting, ends open connections, returns when all are closed.
-  public func stop() async {}
+
+  /// Binds and serves until `stop`. A handler that throws answers 500 without its text, or the `ServerRefusal` it threw.
+  /// `maxBodyBytes` overrides the option of that name. Throws `HTTPServerError`.
+  public static func start(
+    at address: ServerAddress, maxBodyBytes: Int? = nil, options: Options = Options(), on loops: ServerLoops = .shared,
+    handler: @escaping Handler
+  ) async throws -> HTTPServer {
+    var options = options
+    if let maxBodyBytes { options.maxBodyBytes = maxBodyBytes }
+    let connections = ConnectionList(limit: options.maxConnections)
+    let bootstrap = Self.bootstrap(options, loops, connections, handler)
+    do {
+      switch address {
+      case .tcp(let host, let port):
+        let channel = try await bootstrap.bind(host: host, port: port).get()
+        return HTTPServer(port: channel.localAddress?.port ?? 0, channel: channel, file: nil, connections: connections)
+      case .unix(let path):
+        let (descriptor, file) = try SocketFile.listen(path: path, mode: options.socketMode)
+        return HTTPServer(
+          port: 0, channel: try await adopt(descriptor, bootstrap), file: file, connections: connections)
+      case .listener(let descriptor):
+        let port = boundPort(descriptor)
+        return HTTPServer(
+          port: port, channel: try await adopt(descriptor, bootstrap), file: nil, connections: connections)
+      }
+    } catch let error as IOError {
+      throw HTTPServerError(address: address.description, operation: "bind", errno: error.errnoCode)
+    } catch let error as HTTPServerError {
+      throw error
+    } catch {
+      throw HTTPServerError(address: address.description, operation: "bind", errno: 0, advice: "\(error)")
+    }
+  }
+
+  /// Stops accepting, lets answers that are being made go out for `grace`, then cuts what is left; returns when all
+  /// connections are closed. Idle connections are closed at once.
+  public func stop(grace: Duration = .seconds(5)) async {
+    channel.close(promise: nil)
+    await channel.closeFuture.settled()
+    file?.remove()
+    await connections.drain(grace: grace)
+  }
+
+  private static func adopt(_ descriptor: Int32, _ bootstrap: ServerBootstrap) async throws -> any Channel {
+    do {
+      return try await bootstrap.withBoundSocket(descriptor).get()
+    } catch {
+      close(descriptor)
+      throw error
+    }
+  }
+
+  private static func bootstrap(
+    _ options: Options, _ loops: ServerLoops, _ connections: ConnectionList, _ handler: @escaping Handler
+  ) -> ServerBootstrap {
+    ServerBootstrap(group: loops.group)
+      .serverChannelOption(.backlog, value: 256)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      // Out of descriptors: wait a second instead of spinning on a readable listener.
+      .serverChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandler(AcceptBackoffHandler())
+        }
+      }
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          guard connections.add(channel) else { throw ChannelError.inputClosed }
+          // Unix sockets have no such option; asking the address tells which kind this is and never fails a connection.
+          if channel.remoteAddress?.port != nil, let raw = channel.syncOptions {
+            try raw.setOption(.tcpOption(.tcp_nodelay), value: 1)
+          }
+          var limits = NIOHTTPDecoderLimitConfiguration()
+          limits.maxHeaderFieldSize = options.maxHeaderBytes
+          limits.maxHeaderListSize = options.maxHeaderBytes * 4
+          limits.maxHeaderFieldCount = options.maxHeaderCount
+          let pipeline = channel.pipeline.syncOperations
+          try pipeline.addHandler(HTTPResponseEncoder())
+          try pipeline.addHandler(
+            ByteToMessageHandler(
+              HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)))
+          try pipeline.addHandler(HTTPServerPipelineHandler())
+          try pipeline.addHandler(ConnectionHandler(options: options, handler: handler))
+        }
+      }
+  }
+}
+
+/// The open connections of one server: the cap on their number, and the wait for their end.
+final class ConnectionList: Sendable {
+  private struct State {
+    var open: [ObjectIdentifier: any Channel] = [:]
+    var stopping = false
+  }
+  private let state = Mutex(State())
+  private let limit: Int
+
+  init(limit: Int) { self.limit = limit }
+
+  func add(_ channel: any Channel) -> Bool {
+    let key = ObjectIdentifier(channel)
+    let taken = state.withLock { state in
+      guard !state.stopping, state.open.count < limit else { return false }
+      state.open[key] = channel
+      return true
+    }
+    if taken {
+      channel.closeFuture.whenComplete { _ in _ = self.state.withLock { $0.open.removeValue(forKey: key) } }
+    }
+    return taken
+  }
+
+  func drain(grace: Duration) async {
+    let open = state.withLock { state in
+      state.stopping = true
+      return Array(state.open.values)
+    }
+    for channel in open { channel.pipeline.fireUserInboundEventTriggered(ServerIsStopping()) }
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        do {
+          try await Task.sleep(for: grace)
+        } catch { return }  // all closed in time
+        for channel in open { channel.close(promise: nil) }
+      }
+      for channel in open { await channel.closeFuture.settled() }
+      group.cancelAll()
+    }
+  }
+}
+
+/// Asks a connection to close as soon as it owes no answer.
+struct ServerIsStopping: Sendable {}
+
+extension EventLoopFuture where Value == Void {
+  /// Returns when the future is settled, however it ended.
+  fileprivate func settled() async {
+    await withCheckedContinuation { continuation in whenComplete { _ in continuation.resume() } }
+  }
 }
