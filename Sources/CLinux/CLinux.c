@@ -1,1 +1,159 @@
+#define _GNU_SOURCE
 #include "CLinux.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int cl_pipe2(int descriptors[2], int flags) { return pipe2(descriptors, flags); }
+int cl_unshare(int flags) { return unshare(flags); }
+int cl_setns(int descriptor, int flags) { return setns(descriptor, flags); }
+int cl_open(const char *path, int flags, int mode) { return open(path, flags | O_CLOEXEC, mode); }
+int cl_openat(int directory, const char *path, int flags, int mode) { return openat(directory, path, flags | O_CLOEXEC, mode); }
+int cl_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
+int cl_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+int cl_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+int cl_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+int cl_setresuid(uid_t uid) { return setresuid(uid, uid, uid); }
+int cl_setresgid(gid_t gid) { return setresgid(gid, gid, gid); }
+int cl_duplicate_from(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }
+
+int cl_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+int cl_all_seals(void) { return F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE; }
+int cl_seal(int descriptor) { return fcntl(descriptor, F_ADD_SEALS, cl_all_seals()); }
+int cl_seals(int descriptor) { return fcntl(descriptor, F_GET_SEALS); }
+
+// open_tree and mount_setattr came after glibc 2.31's wrappers; the raw calls work everywhere.
+int cl_open_tree(const char *path, int recursive) {
+  return (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+}
+int cl_mount_setattr(int tree, int recursive, uint64_t set) {
+  struct mount_attr attributes = {.attr_set = set};
+  return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
+}
+
+int cl_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+int cl_pidfd_kill(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
+int cl_wait_pidfd(int pidfd, int no_hang, int *code, int *status) {
+  siginfo_t information;
+  information.si_pid = 0;
+  // P_PIDFD = 3; __WALL: a child made with CLONE_PARENT may have another exit signal.
+  int answer;
+  do answer = waitid((idtype_t)3, (id_t)pidfd, &information, WEXITED | __WALL | (no_hang ? WNOHANG : 0));
+  while (answer < 0 && errno == EINTR);
+  *code = answer == 0 && information.si_pid != 0 ? information.si_code : 0;
+  *status = *code ? information.si_status : 0;
+  return answer;
+}
+
+int cl_seqpacket_pair(int descriptors[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, descriptors); }
+int cl_unix_socket(int type) { return socket(AF_UNIX, type | SOCK_CLOEXEC, 0); }
+int cl_accept(int listener) {
+  int descriptor;
+  do descriptor = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
+enum { DESCRIPTOR_LIMIT = 250 };  // SCM_MAX_FD is 253
+
+ssize_t cl_send_packet(int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count) {
+  union { char space[CMSG_SPACE(DESCRIPTOR_LIMIT * sizeof(int))]; struct cmsghdr align; } control;
+  struct iovec vector = {.iov_base = (void *)bytes, .iov_len = count};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+  if (descriptor_count < 0 || descriptor_count > DESCRIPTOR_LIMIT) { errno = E2BIG; return -1; }
+  if (descriptor_count > 0) {
+    size_t size = (size_t)descriptor_count * sizeof(int);
+    message.msg_control = control.space;
+    message.msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(header), descriptors, size);
+  }
+  ssize_t sent;
+  do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return sent;
+}
+
+ssize_t cl_receive_packet(int socket, void *bytes, size_t count, int *descriptors, int *descriptor_count) {
+  union { char space[CMSG_SPACE(DESCRIPTOR_LIMIT * sizeof(int))]; struct cmsghdr align; } control;
+  struct iovec vector = {.iov_base = bytes, .iov_len = count};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+  int room = *descriptor_count, received = 0;
+  *descriptor_count = 0;
+  ssize_t got;
+  do got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  while (got < 0 && errno == EINTR);
+  if (got < 0) return got;
+  int overflow = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+    int here = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    for (int i = 0; i < here; i++) {
+      int descriptor;
+      memcpy(&descriptor, CMSG_DATA(header) + (size_t)i * sizeof(int), sizeof(int));
+      if (received < room) descriptors[received++] = descriptor;
+      else { close(descriptor); overflow = 1; }
+    }
+  }
+  if (overflow) {
+    while (received > 0) close(descriptors[--received]);
+    errno = EMSGSIZE;
+    return -1;
+  }
+  *descriptor_count = received;
+  return got;
+}
+
+int cl_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid) {
+  struct ucred credentials;
+  socklen_t size = sizeof credentials;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return -1;
+  *pid = credentials.pid;
+  *uid = credentials.uid;
+  *gid = credentials.gid;
+  return 0;
+}
+
+int cl_tcp_listener(uint32_t address, uint16_t port, const char *device, int backlog) {
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (listener < 0) return -1;
+  int on = 1;
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
+  if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+      setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0 ||
+      bind(listener, (struct sockaddr *)&name, sizeof name) < 0 || listen(listener, backlog) < 0) {
+    int error = errno;
+    close(listener);
+    errno = error;
+    return -1;
+  }
+  return listener;
+}
+
+int cl_bind_abstract(int socket, const char *name) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  size_t length = strlen(name);
+  if (length >= sizeof address.sun_path) { errno = ENAMETOOLONG; return -1; }
+  memcpy(address.sun_path + 1, name, length);
+  return bind(socket, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
+}
+
+const char *cl_errno_name(int error) { return strerrorname_np(error); }
+
+int cl_exited(int status) { return WIFEXITED(status); }
+int cl_exit_code(int status) { return WEXITSTATUS(status); }
+int cl_signaled(int status) { return WIFSIGNALED(status); }
+int cl_signal(int status) { return WTERMSIG(status); }

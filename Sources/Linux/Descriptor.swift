@@ -1,0 +1,77 @@
+import CLinux
+import Glibc
+
+/// An open file, closed with its last reference.
+public final class Descriptor: Sendable {
+  /// The number, valid as long as this object lives.
+  public let number: Int32
+
+  /// Takes ownership of an open descriptor.
+  public init(owning number: Int32) { self.number = number }
+  deinit { close(number) }
+
+  /// open(2), always close-on-exec.
+  public static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: Int32 = 0o600) throws(LinuxError) -> Descriptor {
+    Descriptor(owning: try check(cl_open(path, flags, mode), "open", path))
+  }
+
+  /// A file in memory that nobody can change any more (memfd_create(2), F_ADD_SEALS).
+  public static func sealed(_ bytes: some Collection<UInt8>, name: String) throws(LinuxError) -> Descriptor {
+    let file = Descriptor(owning: try check(cl_memfd_create(name), "memfd_create", name))
+    try file.write(bytes)
+    try check(cl_seal(file.number), "fcntl F_ADD_SEALS", name)
+    return file
+  }
+
+  /// Whether every seal is set, so that its sender can't change it behind our back.
+  public var isSealed: Bool { cl_seals(number) & cl_all_seals() == cl_all_seals() }
+
+  /// Writes everything.
+  public func write(_ bytes: some Collection<UInt8>) throws(LinuxError) {
+    let failure: Int32? = Array(bytes).withUnsafeBytes { buffer in
+      var written = 0
+      while written < buffer.count {
+        let count = Glibc.write(number, buffer.baseAddress?.advanced(by: written), buffer.count - written)
+        if count < 0 && errno == EINTR { continue }
+        if count < 0 { return errno }
+        written += count
+      }
+      return nil
+    }
+    if let failure { throw LinuxError("write", "descriptor \(number)", code: failure) }
+  }
+
+  /// Reads to the end, at most `limit` bytes; more is EFBIG.
+  public func readAll(limit: Int) throws(LinuxError) -> [UInt8] {
+    var content: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16384)
+    while true {
+      let count = buffer.withUnsafeMutableBytes { Glibc.read(number, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      try check(count, "read", "descriptor \(number)")
+      if count == 0 { return content }
+      content.append(contentsOf: buffer[..<count])
+      if content.count > limit { throw LinuxError("read", "descriptor \(number)", code: EFBIG) }
+    }
+  }
+}
+
+/// A pipe with both ends close-on-exec.
+public func makePipe() throws(LinuxError) -> (read: Descriptor, write: Descriptor) {
+  var ends: [Int32] = [-1, -1]
+  try check(cl_pipe2(&ends, O_CLOEXEC), "pipe2", "")
+  return (Descriptor(owning: ends[0]), Descriptor(owning: ends[1]))
+}
+
+/// A whole small file, such as one of /proc.
+public func readFile(_ path: String, limit: Int = 1 << 20) throws(LinuxError) -> String {
+  String(decoding: try Descriptor.open(path).readAll(limit: limit), as: UTF8.self)
+}
+
+/// Writes to a file that is there, in one write(2), as /proc and cgroupfs want it.
+public func writeFile(_ path: String, _ text: String) throws(LinuxError) {
+  let file = try Descriptor.open(path, O_WRONLY)
+  let bytes = Array(text.utf8)
+  let count = bytes.withUnsafeBytes { Glibc.write(file.number, $0.baseAddress, $0.count) }
+  try check(count, "write", "\(path) ('\(text)')")
+}

@@ -1,0 +1,36 @@
+import CLinux
+import Glibc
+
+/// Network namespaces: made by one thread that visits them and comes back.
+public enum NetworkNamespace {
+  /// Puts the whole process (call before other threads exist) into a fresh network namespace of its own.
+  public static func isolateProcess() throws(LinuxError) {
+    try check(cl_unshare(Int32(CL_NEWNET)), "unshare", "CLONE_NEWNET")
+  }
+
+  /// The namespace of the calling thread.
+  public static func current() throws(LinuxError) -> Descriptor { try Descriptor.open("/proc/thread-self/ns/net") }
+
+  /// Gives the current namespace's loopback the gateway address.
+  public static func serveGateway(at address: IPv4Address) throws(LinuxError) {
+    try NetlinkSocket.route().exchange(loopbackMessages(address: address), "loopback \(address)")
+  }
+
+  /// Makes a namespace that is wired to the current one by `link`. The calling thread is back home at the end; if it
+  /// can't come back the process ends, for a thread in the wrong namespace would do its work in the wrong place.
+  public static func make(wired link: VirtualLink, home: Descriptor, homeLinks: NetlinkSocket)
+    throws(LinuxError) -> Descriptor
+  {
+    let namespace = try makeInside(link, home: home)
+    try homeLinks.exchange(linkMessages(outside: link), link.name)
+    return namespace
+  }
+
+  private static func makeInside(_ link: VirtualLink, home: Descriptor) throws(LinuxError) -> Descriptor {
+    try check(cl_unshare(Int32(CL_NEWNET)), "unshare", "CLONE_NEWNET")
+    defer { if cl_setns(home.number, Int32(CL_NEWNET)) < 0 { abort() } }
+    let namespace = try current()
+    try NetlinkSocket.route().exchange(linkMessages(inside: link, gatewayNamespace: home.number), link.name)
+    return namespace
+  }
+}

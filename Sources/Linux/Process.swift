@@ -1,0 +1,153 @@
+import CLinux
+import Glibc
+
+/// How a process ended.
+public enum ProcessEnd: Sendable, Hashable {
+  case exited(Int32)
+  case signaled(Int32)
+
+  /// From the status of wait(2).
+  public init(waitStatus status: Int32) {
+    self = cl_signaled(status) != 0 ? .signaled(cl_signal(status)) : .exited(cl_exit_code(status))
+  }
+}
+
+/// Starts `executable` with the given descriptors as 0, 1, 2, … and nothing else open (posix_spawn(3): its cost doesn't
+/// grow with our heap, and nothing of ours runs in the child). The child's PDEATHSIG and parent are the calling thread.
+public func spawn(
+  _ executable: String, _ arguments: [String], environment: [String] = [], descriptors: [Int32],
+  resetSignals: Bool = true
+) throws(LinuxError) -> pid_t {
+  var actions = posix_spawn_file_actions_t()
+  var attributes = posix_spawnattr_t()
+  posix_spawn_file_actions_init(&actions)
+  posix_spawnattr_init(&attributes)
+  defer {
+    posix_spawn_file_actions_destroy(&actions)
+    posix_spawnattr_destroy(&attributes)
+  }
+  // Copies above every target, so that no dup2 tramples on the source of a later one.
+  var copies: [Descriptor] = []
+  for (target, source) in descriptors.enumerated() where source >= 0 {
+    let copy = Descriptor(owning: try check(cl_duplicate_from(source, 300), "fcntl F_DUPFD_CLOEXEC", "\(source)"))
+    copies.append(copy)
+    posix_spawn_file_actions_adddup2(&actions, copy.number, Int32(target))
+  }
+  if resetSignals {
+    var mask = sigset_t()
+    sigemptyset(&mask)
+    posix_spawnattr_setsigmask(&attributes, &mask)
+    var defaults = sigset_t()
+    sigfillset(&defaults)
+    posix_spawnattr_setsigdefault(&attributes, &defaults)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+  }
+  var pid: pid_t = 0
+  let code = withArgumentVector(arguments) { argv in
+    withArgumentVector(environment) { envp in posix_spawn(&pid, executable, &actions, &attributes, argv, envp) }
+  }
+  if code != 0 { throw LinuxError("posix_spawn", executable, code: code) }
+  return pid
+}
+
+private func withArgumentVector<Result>(
+  _ texts: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+  let pointers = texts.map { strdup($0) } + [nil]
+  defer { for pointer in pointers { free(pointer) } }
+  return pointers.withUnsafeBufferPointer { buffer in
+    buffer.baseAddress.map(body) ?? withUnsafePointer(to: nil) { body($0) }
+  }
+}
+
+/// A child that is held by descriptor, so that its number can't come to mean another process.
+public struct ProcessHandle: Sendable {
+  /// Number in our pid namespace, for /proc.
+  public let pid: pid_t
+  /// pidfd_open(2), for poll(2): readable when it ended.
+  public let descriptor: Descriptor
+
+  /// Wraps a pidfd that came with the pid.
+  public init(pid: pid_t, descriptor: Descriptor) {
+    self.pid = pid
+    self.descriptor = descriptor
+  }
+
+  /// Takes hold of a child of ours (nobody else can have reaped it).
+  public init(child pid: pid_t) throws(LinuxError) {
+    self.init(pid: pid, descriptor: Descriptor(owning: try check(cl_pidfd_open(pid), "pidfd_open", "\(pid)")))
+  }
+
+  /// Sends a signal; a process that is gone is no error.
+  public func signal(_ number: Int32) throws(LinuxError) {
+    if cl_pidfd_kill(descriptor.number, number) < 0 && errno != ESRCH {
+      throw LinuxError.last("pidfd_send_signal \(number)", "pid \(pid)")
+    }
+  }
+
+  /// Waits for its end and reaps it; with `now`, nil while it runs.
+  public func wait(now: Bool = false) throws(LinuxError) -> ProcessEnd? {
+    var (code, status): (Int32, Int32) = (0, 0)
+    try check(cl_wait_pidfd(descriptor.number, now ? 1 : 0, &code, &status), "waitid", "pid \(pid)")
+    if code == 0 { return nil }
+    return code == 1 /* CLD_EXITED */ ? .exited(status) : .signaled(status)
+  }
+}
+
+/// Waits until one of the descriptors has something (POLLIN, or its peer is gone) or the time is up.
+/// Returns which; empty at the time-out.
+public func waitReadable(_ descriptors: [Int32], timeout: Duration?) throws(LinuxError) -> [Bool] {
+  var entries = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+  let deadline = timeout.map { ContinuousClock.now + $0 }
+  while true {
+    let left = deadline.map { max(0, ($0 - ContinuousClock.now).milliseconds + 1) }
+    let count = poll(&entries, nfds_t(entries.count), left.map { Int32(clamping: $0) } ?? -1)
+    if count < 0 && errno == EINTR { continue }
+    try check(count, "poll", "")
+    if count == 0, let deadline, ContinuousClock.now < deadline { continue }
+    return entries.map { $0.revents != 0 }
+  }
+}
+
+/// What the kernel says of a process's walls.
+public struct ProcessStatus: Sendable, Hashable {
+  /// `CapInh`, `CapPrm`, `CapEff`, `CapBnd`, `CapAmb` as in /proc/<pid>/status.
+  public var capabilities: [String: UInt64]
+  /// 0 none, 1 strict, 2 filter.
+  public var seccomp: Int?
+  public var noNewPrivileges: Bool
+  /// Real, effective, saved and file-system user id, in the reader's user namespace.
+  public var userIDs: [UInt32]
+
+  /// Reads the text of /proc/<pid>/status.
+  public init(text: String) {
+    var fields: [Substring: Substring] = [:]
+    for line in text.split(separator: "\n") {
+      let parts = line.split(separator: ":", maxSplits: 1)
+      if parts.count == 2 { fields[parts[0]] = parts[1] }
+    }
+    func words(_ key: Substring) -> [Substring] { fields[key]?.split { $0 == "\t" || $0 == " " } ?? [] }
+    capabilities = [:]
+    for name in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+      capabilities[name] = words(Substring(name)).first.flatMap { UInt64($0, radix: 16) }
+    }
+    seccomp = words("Seccomp").first.flatMap { Int($0) }
+    noNewPrivileges = words("NoNewPrivs").first == "1"
+    userIDs = words("Uid").compactMap { UInt32($0) }
+  }
+
+  /// Of a living process.
+  public static func read(pid: pid_t) throws(LinuxError) -> ProcessStatus {
+    ProcessStatus(text: try readFile("/proc/\(pid)/status"))
+  }
+}
+
+/// Inode numbers of a process's namespaces by name (`user`, `mnt`, `pid`, …), as namespaces(7) shows them.
+public func namespaceIDs(pid: String) -> [String: UInt64] {
+  var ids: [String: UInt64] = [:]
+  for name in ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] {
+    var status = stat()
+    if stat("/proc/\(pid)/ns/\(name)", &status) == 0 { ids[name] = UInt64(status.st_ino) }
+  }
+  return ids
+}
