@@ -75,7 +75,7 @@ let package = Package(
     room("Redis", ["CHiredis"]),
     room(
       "Work", ["Redis", "JSON"],
-      resources: []),
+      resources: [.embedInCode("Scripts")]),
     room("Sandbox", ["Linux", "CLinux", "CPlan", "JSON", "YAML", crypto]),
     .executableTarget(
       name: "Init", dependencies: ["CInit", "CPlan"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink),
@@ -83,7 +83,7 @@ let package = Package(
     // The daemons
     room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe", log, crypto]),
     room("Executors", ["Agents", "JSON"]),
-    room("Coordinator", ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON"]),
+    room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
       "Runner",
       ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", log]),

@@ -1,52 +1,38 @@
-import JSON
-import Redis
-
 /// The pools of the seed; each has one list `runner:<pool>:work`.
-public enum Pool: String, Sendable, Hashable, CaseIterable, Codable { case notification, exploration, hybrid }
+public enum Pool: String, Sendable, Hashable, CaseIterable, Codable {
+  case notification, exploration, hybrid
 
-public enum TaskType: String, Sendable, Hashable, Codable { case notification, exploration }
-
-/// One piece of work as it stands in a list, read leniently (contracts.md); `raw` is never re-encoded.
-public struct WorkItem: Sendable, Hashable {
-  public enum Priority: String, Sendable, Hashable { case high, normal, low }
-  public var activationID: String?
-  public var agentID: String
-  public var agentName: String?
-  public var taskType: TaskType
-  public var notificationIDs: [String]
-  public var postID: String?
-  public var priority: Priority
-  /// Seconds since 1970.
-  public var createdAt: Double?
-  public var attempt: Int
-  public init(
-    activationID: String?, agentID: String, agentName: String? = nil, taskType: TaskType,
-    notificationIDs: [String] = [], postID: String? = nil, priority: Priority = .normal, createdAt: Double? = nil,
-    attempt: Int = 0
-  ) {
-    self.activationID = activationID
-    self.agentID = agentID
-    self.agentName = agentName
-    self.taskType = taskType
-    self.notificationIDs = notificationIDs
-    self.postID = postID
-    self.priority = priority
-    self.createdAt = createdAt
-    self.attempt = attempt
+  /// The lists that a runner of this pool serves, in the order in which it looks: a hybrid runner takes the others' overflow.
+  public var served: [Pool] {
+    switch self {
+    case .notification: [.notification]
+    case .exploration: [.exploration]
+    case .hybrid: [.hybrid, .notification, .exploration]
+    }
   }
+
+  /// The list that holds this pool's work: oldest at the right.
+  public var list: String { "runner:\(rawValue):work" }
 }
+
+/// Why an agent is activated.
+public enum TaskType: String, Sendable, Hashable, Codable { case notification, exploration }
 
 /// A claimed item: nobody else runs it until `token` goes stale.
 public struct Lease: Sendable, Hashable {
   /// The item's own id, or the one made at the claim; the same on every attempt.
   public var activationID: String
+  /// What `beat` and `finish` must show; new at each claim.
   public var token: String
+  /// The list that the item came from and goes back to.
   public var pool: Pool
+  /// The item as read from `raw`.
   public var item: WorkItem
   /// The bytes as they came.
   public var raw: [UInt8]
   /// 0 at the first try.
   public var attempt: Int
+  /// Makes a lease.
   public init(activationID: String, token: String, pool: Pool, item: WorkItem, raw: [UInt8], attempt: Int) {
     self.activationID = activationID
     self.token = token
@@ -57,7 +43,16 @@ public struct Lease: Sendable, Hashable {
   }
 }
 
-public enum ClaimOutcome: Sendable { case claimed(Lease), empty, full, paused }
+/// What a claim gave.
+public enum ClaimOutcome: Sendable, Hashable {
+  case claimed(Lease)
+  /// No work in the lists that this runner serves.
+  case empty
+  /// A cap is reached: the system's or this runner's own.
+  case full
+  /// An operator paused the system, or every pool that this runner serves.
+  case paused
+}
 
 /// How an activation ended, for the queue.
 public enum FinishOutcome: Sendable, Hashable {

@@ -1,0 +1,20 @@
+/// How long to wait before connecting again: doubles from `first` to `last`, and loses up to half by chance, so that
+/// many clients of one restarted server don't come back at once.
+public struct Backoff: Sendable, Hashable {
+  /// After the first failure.
+  public var first: Duration
+  /// Never longer than this.
+  public var last: Duration
+  /// The waits of this program's connections unless told otherwise: 50 ms to 1 s.
+  public init(first: Duration = .milliseconds(50), last: Duration = .seconds(1)) {
+    self.first = first
+    self.last = last
+  }
+  /// The wait after `failures` failures in a row (from 1). `jitter` is from 0 to 1; 0 gives the longest wait.
+  public func delay(failures: Int, jitter: Double) -> Duration {
+    guard failures > 0 else { return .zero }
+    let doubled = first * (1 << min(failures - 1, 20))
+    let whole = min(doubled, last)
+    return whole * (1 - 0.5 * min(max(jitter, 0), 1))
+  }
+}

@@ -1,0 +1,110 @@
+import CHiredis
+import Glibc
+
+/// One connected hiredis context; only its connection's thread touches it.
+struct Socket: ~Copyable {
+  private let context: UnsafeMutablePointer<redisContext>
+  private var timeout: Duration
+
+  /// Connects without logging in. `.failure` is what the system said.
+  static func connect(_ address: RedisURL.Address, timeout: Duration) -> Connected {
+    let limit = timeval(timeout)
+    let made =
+      switch address {
+      case .tcp(let host, let port): redisConnectWithTimeout(host, Int32(port), limit)
+      case .unix(let path): redisConnectUnixWithTimeout(path, limit)
+      }
+    guard let made else { return .failed("out of memory") }
+    guard made.pointee.err == 0 else {
+      let reason = Self.message(made)
+      redisFree(made)
+      return .failed(reason)
+    }
+    // Finds a peer that vanished without a word, every 15 s.
+    if case .tcp = address { redisEnableKeepAlive(made) }
+    return .connected(Socket(context: made))
+  }
+  enum Connected: ~Copyable {
+    case connected(Socket)
+    case failed(String)
+  }
+
+  private init(context: UnsafeMutablePointer<redisContext>) {
+    self.context = context
+    self.timeout = .zero
+  }
+  deinit { redisFree(context) }
+
+  var descriptor: Int32 { context.pointee.fd }
+
+  /// An idle connection has nothing to read: if it has, the server closed it (or broke the protocol).
+  var isStale: Bool {
+    var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return Glibc.poll(&poll, 1, 0) != 0
+  }
+
+  enum Reply {
+    case value(RedisValue)
+    case timedOut
+    case lost(String)
+  }
+
+  /// Sends one command and reads its reply; after anything but `.value` the socket is of no more use.
+  mutating func command(_ arguments: [RedisArgument], timeout: Duration) -> Reply {
+    if timeout != self.timeout {
+      guard redisSetTimeout(context, timeval(timeout)) == REDIS_OK else { return .lost(Self.message(context)) }
+      self.timeout = timeout
+    }
+    var lengths = arguments.map { $0.bytes.count }
+    let reply = arguments.flatMap { $0.bytes }.withUnsafeBufferPointer { all -> UnsafeMutableRawPointer? in
+      // An empty buffer may have no address, but hiredis copies zero bytes from it then.
+      var offset = 0
+      var pointers: [UnsafePointer<CChar>?] = lengths.map { length in
+        defer { offset += length }
+        return all.baseAddress.map { UnsafeRawPointer($0 + offset).assumingMemoryBound(to: CChar.self) }
+      }
+      return redisCommandArgv(context, Int32(arguments.count), &pointers, &lengths)
+    }
+    guard let reply else {
+      let number = errno
+      if context.pointee.err == REDIS_ERR_IO, number == EAGAIN || number == EWOULDBLOCK { return .timedOut }
+      return .lost(Self.message(context))
+    }
+    defer { freeReplyObject(reply) }
+    return .value(Self.value(reply.assumingMemoryBound(to: redisReply.self).pointee))
+  }
+
+  private static func value(_ reply: redisReply) -> RedisValue {
+    switch reply.type {
+    case REDIS_REPLY_INTEGER: return .integer(reply.integer)
+    case REDIS_REPLY_STRING: return .bytes(bytes(reply))
+    case REDIS_REPLY_STATUS: return .status(String(decoding: bytes(reply), as: UTF8.self))
+    case REDIS_REPLY_ERROR: return .error(String(decoding: bytes(reply), as: UTF8.self))
+    case REDIS_REPLY_ARRAY:
+      return .array(
+        UnsafeBufferPointer(start: reply.element, count: reply.elements).map { $0.map { value($0.pointee) } ?? .null })
+    default: return .null
+    }
+  }
+
+  private static func bytes(_ reply: redisReply) -> [UInt8] {
+    guard let text = reply.str else { return [] }
+    return Array(UnsafeRawBufferPointer(start: text, count: reply.len))
+  }
+
+  private static func message(_ context: UnsafeMutablePointer<redisContext>) -> String {
+    withUnsafeBytes(of: context.pointee.errstr) { bytes in
+      let text = String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      return text.isEmpty ? "error \(context.pointee.err)" : text
+    }
+  }
+}
+
+extension timeval {
+  /// Rounded down to microseconds, at least one: zero would mean "for ever".
+  init(_ duration: Duration) {
+    let (seconds, attoseconds) = duration.components
+    self.init(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
+    if tv_sec == 0, tv_usec == 0 { tv_usec = 1 }
+  }
+}

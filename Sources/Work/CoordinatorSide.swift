@@ -1,0 +1,159 @@
+import Redis
+
+/// What a leader shows with every write: refused once somebody else leads.
+public struct Fence: Sendable, Hashable {
+  /// `epoch:nonce`, as in `coordinator:leader`.
+  public let value: String
+  /// Grows with each leader.
+  public var epoch: Int { value.split(separator: ":").first.flatMap { Int($0) } ?? 0 }
+  /// Makes a fence of what the lock holds.
+  public init(value: String) { self.value = value }
+}
+
+/// What became of an item that the coordinator wanted queued.
+public enum EnqueueOutcome: Sendable, Hashable {
+  case queued
+  /// One of its notifications, or an exploration of its agent, is queued, runs, or is over.
+  case duplicate
+  /// Another coordinator leads: step down.
+  case fenced
+}
+
+/// What the queue knows of a notification.
+public enum NotificationState: Sendable, Hashable {
+  /// Its item waits or runs.
+  case waiting(activationID: String)
+  /// Answered; if the Hub still calls it unread, only the read-mark is missing.
+  case done(activationID: String)
+  /// Its item is in the dead letters: not queued again by itself, and not lost.
+  case dead(activationID: String)
+}
+
+/// An agent whose exploration may be due.
+public struct DueAgent: Sendable, Hashable {
+  public var agentID: String
+  /// Seconds since 1970.
+  public var due: Double
+  /// When its last activation was done, seconds since 1970; nil where the queue knows of none.
+  public var lastActivated: Double?
+  /// Makes one.
+  public init(agentID: String, due: Double, lastActivated: Double?) {
+    self.agentID = agentID
+    self.due = due
+    self.lastActivated = lastActivated
+  }
+}
+
+/// The answer to `takeDue`.
+public struct DueAgents: Sendable, Hashable {
+  /// The server's time, seconds since 1970.
+  public var now: Double
+  /// How many agents are overdue in all.
+  public var debt: Int
+  /// The most overdue of them.
+  public var agents: [DueAgent]
+}
+
+extension WorkQueue {
+  /// Puts an item at the tail of a pool's list, unless one of its notifications (or an exploration of its agent) is known already.
+  /// - Parameters:
+  ///   - item: must have an activation id.
+  ///   - nextDue: when its agent is to be explored next, seconds since 1970; for explorations only.
+  public func enqueue(
+    _ item: WorkItem, pool: Pool, fence: Fence, nextDue: Double? = nil
+  ) async throws(RedisError) -> EnqueueOutcome {
+    let raw: [UInt8]
+    do { raw = try item.encoded() } catch {
+      throw RedisError(kind: .unexpected, operation: "enqueue", endpoint: url.endpoint, reason: error.description)
+    }
+    let reply = try await connection.script(
+      Scripts.enqueue,
+      arguments: [
+        RedisArgument(fence.value), RedisArgument(pool.rawValue), RedisArgument(item.activationID ?? makeID()),
+        RedisArgument(item.agentID), RedisArgument(item.taskType.rawValue), RedisArgument(raw),
+        RedisArgument(nextDue.map { Int($0 * 1000) } ?? 0), RedisArgument(options.notificationMemory.milliseconds),
+      ] + item.notificationIDs.map { RedisArgument($0) })
+    switch reply.string {
+    case "queued": return .queued
+    case "duplicate": return .duplicate
+    case "fenced": return .fenced
+    default: throw unexpected("enqueue", reply)
+    }
+  }
+
+  /// What is known of these notifications; an unknown one is missing in the answer. Those whose item is in the dead letters are
+  /// remembered for another week, as long as they are asked for.
+  public func notificationStates(_ ids: [String]) async throws(RedisError) -> [String: NotificationState] {
+    guard !ids.isEmpty else { return [:] }
+    let reply = try await connection.script(Scripts.notificationStates, arguments: ids.map { RedisArgument($0) })
+    guard let values = reply.array, values.count == ids.count else { throw unexpected("notificationStates", reply) }
+    var states: [String: NotificationState] = [:]
+    for (id, value) in zip(ids, values) {
+      guard let text = value.string, let colon = text.firstIndex(of: ":") else { continue }
+      let activationID = String(text[text.index(after: colon)...])
+      switch text[..<colon] {
+      case "done": states[id] = .done(activationID: activationID)
+      case "dead": states[id] = .dead(activationID: activationID)
+      default: states[id] = .waiting(activationID: activationID)
+      }
+    }
+    return states
+  }
+
+  /// Gives agents a due time (seconds since 1970) where they have none yet. False: another coordinator leads.
+  public func scheduleNew(_ due: [(agentID: String, at: Double)], fence: Fence) async throws(RedisError) -> Bool {
+    try await schedule("add", due, fence)
+  }
+
+  /// Moves agents' due times. False: another coordinator leads.
+  public func reschedule(_ due: [(agentID: String, at: Double)], fence: Fence) async throws(RedisError) -> Bool {
+    try await schedule("set", due, fence)
+  }
+
+  /// Takes agents off the schedule. False: another coordinator leads.
+  public func unschedule(_ agentIDs: [String], fence: Fence) async throws(RedisError) -> Bool {
+    try await schedule("remove", agentIDs.map { ($0, 0) }, fence)
+  }
+
+  /// All agents on the schedule.
+  public func scheduledAgents() async throws(RedisError) -> [String] {
+    try await connection.command(["ZRANGE", "botburrow:stale", 0, -1]).array?.compactMap(\.string) ?? []
+  }
+
+  /// The most overdue agents, oldest first; each is offered again after `hold`, unless it is given another due time by then.
+  /// Nil: another coordinator leads.
+  public func takeDue(
+    _ count: Int, hold: Duration = .seconds(60), fence: Fence
+  ) async throws(RedisError) -> DueAgents? {
+    let reply = try await connection.script(
+      Scripts.takeDue,
+      arguments: [RedisArgument(fence.value), RedisArgument(count), RedisArgument(hold.milliseconds)])
+    let fields = reply.array ?? []
+    if fields.first?.string == "fenced" { return nil }
+    guard fields.count >= 3, fields.count % 3 == 0, let now = fields[1].integer, let debt = fields[2].integer else {
+      throw unexpected("takeDue", reply)
+    }
+    var due = DueAgents(now: Double(now) / 1000, debt: debt, agents: [])
+    for index in stride(from: 3, to: fields.count, by: 3) {
+      guard let agent = fields[index].string, let at = fields[index + 1].string.flatMap({ Double($0) }) else {
+        throw unexpected("takeDue", reply)
+      }
+      due.agents.append(
+        DueAgent(agentID: agent, due: at / 1000, lastActivated: fields[index + 2].integer.map { Double($0) / 1000 }))
+    }
+    return due
+  }
+
+  private func schedule(
+    _ what: RedisArgument, _ due: [(agentID: String, at: Double)], _ fence: Fence
+  ) async throws(RedisError) -> Bool {
+    // Lua hands at most some thousand values at once; stay far below.
+    for start in stride(from: 0, to: due.count, by: 500) {
+      let pairs = due[start..<min(start + 500, due.count)]
+        .flatMap { [RedisArgument($0.agentID), RedisArgument(Int($0.at * 1000))] }
+      let reply = try await connection.script(Scripts.schedule, arguments: [RedisArgument(fence.value), what] + pairs)
+      if reply.integer == -1 { return false }
+    }
+    return true
+  }
+}

@@ -1,0 +1,18 @@
+import Redis
+
+/// The work scripts, each with `common.lua` before it.
+enum Scripts {
+  static let claim = script(PackageResources.claim_lua)
+  static let beat = script(PackageResources.beat_lua)
+  static let finish = script(PackageResources.finish_lua)
+  static let recover = script(PackageResources.recover_lua)
+  static let enqueue = script(PackageResources.enqueue_lua)
+  static let lead = script(PackageResources.lead_lua)
+  static let schedule = script(PackageResources.schedule_lua)
+  static let takeDue = script(PackageResources.take_due_lua)
+  static let status = script(PackageResources.status_lua)
+  static let dead = script(PackageResources.dead_lua)
+  static let notificationStates = script(PackageResources.notification_states_lua)
+
+  private static func script(_ body: [UInt8]) -> RedisScript { RedisScript(PackageResources.common_lua + body) }
+}

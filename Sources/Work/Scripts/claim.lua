@@ -1,0 +1,101 @@
+-- claim.lua: gives a runner the next item it may run, under a lease.
+-- KEYS: none (Redis Cluster is not supported; the keys follow from the items).
+-- ARGV: 1 runner id, 2 runner's cap, 3 cap over all runners, 4 lease in ms, 5 token, 6 new activation id,
+--       7.. pools in the order in which they are served.
+-- Result: {'OK', id, pool, raw, attempt, agent} | {'EMPTY', paused pools…} | {'FULL'} | {'PAUSED'}
+-- Complexity: O(log n) for each item looked at, of which there are at most 100.
+local runner, runner_cap, global_cap = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local lease, token, seed = tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local now = now_ms()
+
+if redis.call('EXISTS', P .. 'pause') == 1 then return {'PAUSED'} end
+local pools, paused = {}, {}
+for i = 7, #ARGV do
+  if redis.call('EXISTS', P .. 'pause:' .. ARGV[i]) == 0 then
+    pools[#pools + 1] = ARGV[i]
+  else
+    paused[#paused + 1] = ARGV[i]
+  end
+end
+if #pools == 0 then return {'PAUSED'} end
+if redis.call('ZCARD', LEASES) >= global_cap
+  or redis.call('ZCARD', LEASES .. ':runner:' .. runner) >= runner_cap then
+  redis.call('SET', WANTED, '1', 'PX', 30000)
+  return {'FULL'}
+end
+
+-- Ids for items that carry none: the first is as given, the others are made of it (UUID version 8, RFC 9562).
+local made = 0
+local function new_id()
+  made = made + 1
+  if made == 1 then return seed end
+  local h = redis.sha1hex(seed .. ':' .. made)
+  return h:sub(1, 8) .. '-' .. h:sub(9, 12) .. '-8' .. h:sub(14, 16) .. '-a' .. h:sub(18, 20) .. '-' .. h:sub(21, 32)
+end
+
+-- The id of an item, or nil where it is a copy of one that runs, waits or is done.
+local function admit(item, raw)
+  local id = item.activation_id
+  if not id then
+    return redis.call('RPOP', P .. 'adopted:' .. redis.sha1hex(raw)) or new_id()
+  end
+  if redis.call('ZSCORE', LEASES, id) or redis.call('ZSCORE', DONE, id) then return nil end
+  local state = redis.call('HGET', record_key(id), 'state')
+  if state == 'parked' or state == 'retry' then return nil end
+  return id
+end
+
+-- Takes the notifications that nobody owns; false where all belong to other activations.
+local function own_notifications(item, id)
+  local ids = item.notification_ids or {}
+  local owned = 0
+  for _, nid in ipairs(ids) do
+    local key = P .. 'notification:' .. nid
+    local owner = redis.call('GET', key)
+    if not owner or owner == 'waiting:' .. id or owner == 'dead:' .. id then
+      redis.call('SET', key, 'waiting:' .. id, 'PX', KEEP_MS)
+      owned = owned + 1
+    end
+  end
+  return owned > 0 or #ids == 0
+end
+
+for _, pool in ipairs(pools) do
+  for _ = 1, 100 do
+    local raw = redis.call('RPOP', work_list(pool))
+    if not raw then break end
+    local item, reason = read_item(raw)
+    if not item then
+      bury('', raw, pool, '', '0', reason, now)
+    else
+      local id = admit(item, raw)
+      if not id or not own_notifications(item, id) then
+        count('duplicate')
+      else
+        local key = record_key(id)
+        local attempt = redis.call('HGET', key, 'attempt') or ms(item.attempt or 0)
+        redis.call('HSET', key, 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'attempt', attempt)
+        local holder = redis.call('HGET', BUSY, item.agent_id)
+        if holder and redis.call('ZSCORE', LEASES, holder) then
+          redis.call('HSET', key, 'state', 'parked')
+          redis.call('PERSIST', key)
+          redis.call('LPUSH', P .. 'parked:' .. item.agent_id, id)
+          redis.call('ZADD', PARKED, ms(now), id)
+        else
+          redis.call('HSET', key, 'state', 'leased', 'runner', runner, 'token', token, 'claimed', ms(now))
+          redis.call('PERSIST', key)
+          local expiry = ms(now + lease)
+          redis.call('ZADD', LEASES, expiry, id)
+          redis.call('ZADD', LEASES .. ':pool:' .. pool, expiry, id)
+          redis.call('ZADD', LEASES .. ':runner:' .. runner, expiry, id)
+          redis.call('HSET', BUSY, item.agent_id, id)
+          count('claimed')
+          return {'OK', id, pool, raw, attempt, item.agent_id}
+        end
+      end
+    end
+  end
+end
+-- A slot is free that this runner has no use for: let the next one look.
+ring()
+return {'EMPTY', unpack(paused)}

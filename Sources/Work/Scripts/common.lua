@@ -1,0 +1,166 @@
+-- common.lua: what the work scripts share; put before each of them when they are loaded.
+-- Keys are described in docs/queue.md. Time is the server's, in milliseconds since 1970.
+local P = 'botburrow:'
+local LEASES, DONE, RETRIES, DEAD = P .. 'leases', P .. 'done', P .. 'retries', P .. 'dead'
+local BUSY, PARKED, COUNTS, BELL, WANTED = P .. 'busy', P .. 'parked', P .. 'counts', P .. 'bell', P .. 'bell:wanted'
+local KEEP_MS = 24 * 3600 * 1000        -- done ids and answered notifications
+local DEAD_MS = 7 * 24 * 3600 * 1000    -- dead notifications, records of waiting items
+local DONE_MAX = 100000
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+end
+local function work_list(pool) return 'runner:' .. pool .. ':work' end
+local function record_key(id) return P .. 'activation:' .. id end
+local function count(what, by) redis.call('HINCRBY', COUNTS, what, by or 1) end
+local function ms(number) return string.format('%.0f', number) end
+
+-- A name that becomes part of keys and paths.
+local function is_name(text)
+  return #text >= 1 and #text <= 128 and text ~= '.' and text ~= '..' and not string.find(text, '[%c%s/]')
+end
+
+-- Reads an item as WorkItem.init(parsing:) does. Returns the table, or nil and the reason.
+local function read_item(raw)
+  local ok, item = pcall(cjson.decode, raw)
+  if not ok then return nil, 'the work item is not JSON' end
+  if type(item) ~= 'table' or not string.find(raw, '^[ \t\r\n]*{') then
+    return nil, 'the work item is not a JSON object'
+  end
+  for key, value in pairs(item) do
+    if value == cjson.null then item[key] = nil end
+  end
+  if item.agent_id == nil then return nil, "'agent_id' is missing" end
+  for _, key in ipairs({'agent_id', 'activation_id'}) do
+    local value = item[key]
+    if value ~= nil then
+      if type(value) ~= 'string' then return nil, "'" .. key .. "' is not a string" end
+      if not is_name(value) then
+        return nil, "'" .. key .. "' is not 1 to 128 characters without '/', spaces and control characters"
+      end
+    end
+  end
+  for _, key in ipairs({'agent_name', 'task_type', 'post_id', 'priority'}) do
+    if item[key] ~= nil and type(item[key]) ~= 'string' then return nil, "'" .. key .. "' is not a string" end
+  end
+  if item.notification_ids ~= nil then
+    local ids = item.notification_ids
+    if type(ids) ~= 'table' then return nil, "'notification_ids' is not an array of strings" end
+    local n = 0
+    for key, value in pairs(ids) do
+      n = n + 1
+      if type(key) ~= 'number' or type(value) ~= 'string' then
+        return nil, "'notification_ids' is not an array of strings"
+      end
+    end
+  end
+  local task = item.task_type
+  if task ~= nil and task ~= 'notification' and task ~= 'exploration' and task ~= 'inbox' and task ~= 'discovery' then
+    return nil, "'task_type' is '" .. task .. "'; known are notification, exploration, inbox and discovery"
+  end
+  local priority = item.priority
+  if priority ~= nil and priority ~= 'high' and priority ~= 'normal' and priority ~= 'low' then
+    return nil, "'priority' is '" .. priority .. "'; known are high, normal and low"
+  end
+  local attempt = item.attempt
+  if attempt ~= nil and (type(attempt) ~= 'number' or attempt < 0 or attempt > 1000000 or attempt % 1 ~= 0) then
+    return nil, "'attempt' is not a whole number from 0 to 1000000"
+  end
+  local created = item.created_at
+  if created ~= nil and type(created) ~= 'number' and type(created) ~= 'string' then
+    return nil, "'created_at' is neither seconds since 1970 nor an ISO 8601 time"
+  end
+  return item
+end
+
+local function notifications(raw)
+  local item = read_item(raw)
+  return item and item.notification_ids or {}
+end
+
+-- Remembers whose a notification is: '<state>:<activation id>', state waiting, done or dead.
+local function note(raw, id, state, keep)
+  for _, nid in ipairs(notifications(raw)) do
+    redis.call('SET', P .. 'notification:' .. nid, state .. ':' .. id, 'PX', keep)
+  end
+end
+
+-- Wakes one runner that found the system full.
+local function ring()
+  if redis.call('EXISTS', WANTED) == 1 and redis.call('LLEN', BELL) < 16 then
+    redis.call('LPUSH', BELL, '1')
+    redis.call('PEXPIRE', BELL, 30000)
+  end
+end
+
+-- Puts raw bytes at the head of their list under an id that they may not carry themselves.
+local function requeue(id, raw, pool)
+  local item = read_item(raw)
+  if not (item and item.activation_id) then
+    local adopted = P .. 'adopted:' .. redis.sha1hex(raw)
+    redis.call('LPUSH', adopted, id)
+    redis.call('PEXPIRE', adopted, DEAD_MS)
+  end
+  redis.call('HSET', record_key(id), 'state', 'queued')
+  redis.call('PEXPIRE', record_key(id), DEAD_MS)
+  redis.call('RPUSH', work_list(pool), raw)
+end
+
+-- Keeps bytes that nobody will run: a hash of its own, its id in the list.
+local function bury(id, raw, pool, agent, attempt, reason, now)
+  local dead_id = id
+  if dead_id == '' then dead_id = 'unreadable-' .. ms(now) .. '-' .. redis.sha1hex(raw) end
+  if redis.call('EXISTS', DEAD .. ':' .. dead_id) == 0 then redis.call('LPUSH', DEAD, dead_id) end
+  redis.call('HSET', DEAD .. ':' .. dead_id, 'reason', reason, 'raw', raw, 'pool', pool, 'agent', agent,
+    'attempt', attempt, 'time', ms(now))
+  if id ~= '' then
+    redis.call('DEL', record_key(id))
+    note(raw, id, 'dead', DEAD_MS)
+  end
+  count('dead')
+end
+
+-- Ends the lease of an activation, whoever holds it: slots free, agent free, its next item back in line.
+local function end_lease(id, record)
+  redis.call('ZREM', LEASES, id)
+  redis.call('ZREM', LEASES .. ':pool:' .. record.pool, id)
+  redis.call('ZREM', LEASES .. ':runner:' .. record.runner, id)
+  redis.call('HDEL', record_key(id), 'token')
+  if redis.call('HGET', BUSY, record.agent) == id then
+    redis.call('HDEL', BUSY, record.agent)
+    local waiting = redis.call('RPOP', P .. 'parked:' .. record.agent)
+    if waiting then
+      redis.call('ZREM', PARKED, waiting)
+      local raw, pool = unpack(redis.call('HMGET', record_key(waiting), 'raw', 'pool'))
+      if raw then requeue(waiting, raw, pool) end
+    end
+  end
+  ring()
+end
+
+local function record_of(id)
+  local flat = redis.call('HGETALL', record_key(id))
+  local record = {}
+  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
+  return record
+end
+
+-- After a failed attempt: again (now or after delay ms), or dead after the last one.
+local function try_again(id, record, reason, delay, max_attempts, now)
+  local attempt = tonumber(record.attempt) + 1
+  if attempt >= max_attempts then
+    bury(id, record.raw, record.pool, record.agent, tostring(attempt), reason, now)
+    return 'dead'
+  end
+  redis.call('HSET', record_key(id), 'attempt', tostring(attempt), 'reason', reason)
+  if delay > 0 then
+    redis.call('HSET', record_key(id), 'state', 'retry')
+    redis.call('ZADD', RETRIES, ms(now + delay), id)
+  else
+    requeue(id, record.raw, record.pool)
+  end
+  return 'again'
+end
+
+local function is_leader(fence) return redis.call('GET', 'coordinator:leader') == fence end

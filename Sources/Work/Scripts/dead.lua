@@ -1,0 +1,11 @@
+-- dead.lua: lists the newest dead letters.
+-- KEYS: none. ARGV: 1 how many.
+-- Result: for each {id, reason, raw, pool, agent, attempt, time in ms}
+-- Complexity: O(k).
+local letters = {}
+if tonumber(ARGV[1]) < 1 then return letters end
+for _, id in ipairs(redis.call('LRANGE', DEAD, 0, tonumber(ARGV[1]) - 1)) do
+  local fields = redis.call('HMGET', DEAD .. ':' .. id, 'reason', 'raw', 'pool', 'agent', 'attempt', 'time')
+  letters[#letters + 1] = {id, unpack(fields)}
+end
+return letters

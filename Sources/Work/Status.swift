@@ -1,0 +1,91 @@
+import Redis
+
+/// How much waits and runs.
+public struct WorkStatus: Sendable, Hashable {
+  /// One pool's share.
+  public struct PoolStatus: Sendable, Hashable {
+    /// Items in its list.
+    public var queued: Int
+    /// Activations that run.
+    public var leased: Int
+    /// Whether an operator paused it.
+    public var isPaused: Bool
+  }
+  /// By pool.
+  public var pools: [Pool: PoolStatus]
+  /// Activations that run, in all pools.
+  public var leased: Int
+  /// Items that wait because their agent is busy.
+  public var parked: Int
+  /// Items that wait for their next attempt.
+  public var retries: Int
+  /// Dead letters.
+  public var dead: Int
+  /// Agents whose exploration is overdue.
+  public var stalenessDebt: Int
+  /// `epoch:nonce` of the leader; nil while nobody leads.
+  public var leader: String?
+  /// Whether an operator paused the whole system.
+  public var isPaused: Bool
+  /// Since the database began: enqueued, claimed, done, dead, expired, duplicate.
+  public var counts: [String: Int]
+}
+
+/// An item that nobody will run.
+public struct DeadLetter: Sendable, Hashable {
+  /// The activation's id, or one made of time and content where the item could not be read.
+  public var id: String
+  /// One sentence.
+  public var reason: String
+  /// The bytes as they came.
+  public var raw: [UInt8]
+  /// The list it came from.
+  public var pool: Pool?
+  /// Empty where the item could not be read.
+  public var agentID: String
+  /// Attempts that were made.
+  public var attempt: Int
+  /// Seconds since 1970.
+  public var time: Double
+}
+
+extension WorkQueue {
+  /// Queue depths and counters, all of one moment.
+  public func status() async throws(RedisError) -> WorkStatus {
+    let pools = Pool.allCases
+    let reply = try await connection.script(Scripts.status, arguments: pools.map { RedisArgument($0.rawValue) })
+    guard let fields = reply.array, fields.count == 9, let perPool = fields[7].array, perPool.count == pools.count * 3,
+      let counters = fields[8].array
+    else { throw unexpected("status", reply) }
+    func number(_ value: RedisValue) -> Int { value.integer ?? 0 }
+    var status = WorkStatus(
+      pools: [:], leased: number(fields[0]), parked: number(fields[1]), retries: number(fields[2]),
+      dead: number(fields[3]),
+      stalenessDebt: number(fields[4]), leader: fields[5].string.flatMap { $0.isEmpty ? nil : $0 },
+      isPaused: number(fields[6]) == 1, counts: [:])
+    for (index, pool) in pools.enumerated() {
+      status.pools[pool] = WorkStatus.PoolStatus(
+        queued: number(perPool[index * 3]), leased: number(perPool[index * 3 + 1]),
+        isPaused: number(perPool[index * 3 + 2]) == 1)
+    }
+    for index in stride(from: 0, to: counters.count - 1, by: 2) {
+      if let name = counters[index].string { status.counts[name] = number(counters[index + 1]) }
+    }
+    return status
+  }
+
+  /// The newest dead letters.
+  public func dead(limit: Int = 100) async throws(RedisError) -> [DeadLetter] {
+    let reply = try await connection.script(Scripts.dead, arguments: [RedisArgument(limit)])
+    guard let letters = reply.array else { throw unexpected("dead", reply) }
+    return letters.compactMap { letter in
+      guard let fields = letter.array, fields.count == 7, let id = fields[0].string else { return nil }
+      return DeadLetter(
+        id: id, reason: fields[1].string ?? "", raw: fields[2].bytes ?? [], pool: fields[3].string.flatMap(Pool.init),
+        agentID: fields[4].string ?? "", attempt: fields[5].integer ?? 0, time: Double(fields[6].integer ?? 0) / 1000)
+    }
+  }
+
+  /// Whether Redis answers.
+  public func ping() async throws(RedisError) { _ = try await connection.command(["PING"]) }
+}

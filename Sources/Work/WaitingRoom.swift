@@ -1,0 +1,125 @@
+import Redis
+import Synchronization
+
+/// Where runners wait for work without polling.
+///
+/// `BLMOVE k k RIGHT RIGHT t` waits for the head of a list and moves nothing: the order stays, a plain LPUSH wakes it, and a
+/// consumer that waits with a plain BRPOP gets its turn. Each list has a connection of its own, because Redis takes no second
+/// command from a client that it blocks; a wait that its caller gave up is left to end by itself and serves the next caller.
+final class WaitingRoom: Sendable {
+  private struct State {
+    var connections: [String: RedisConnection] = [:]
+    var armed: Set<String> = []
+    var waiting: [UInt64: Waiter] = [:]
+    var lastID: UInt64 = 0
+    var isClosed = false
+  }
+  private struct Waiter {
+    var lists: Set<String>
+    var continuation: CheckedContinuation<Result<Bool, RedisError>, Never>
+  }
+  private let connect: @Sendable () -> RedisConnection
+  private let state = Mutex(State())
+  /// How long one BLMOVE waits on the server before it is sent again.
+  private static let round = Duration.seconds(5)
+  private static let bell = "botburrow:bell"
+
+  init(connect: @escaping @Sendable () -> RedisConnection) { self.connect = connect }
+
+  func close() {
+    let connections = state.withLock { state in
+      state.isClosed = true
+      return Array(state.connections.values)
+    }
+    for connection in connections { connection.close() }
+  }
+
+  /// True as soon as one of the lists has a head; false after `limit`.
+  func waitForHead(of lists: [String], atMost limit: Duration) async throws(RedisError) -> Bool {
+    let id = state.withLock { state in
+      state.lastID += 1
+      return state.lastID
+    }
+    let deadline = ContinuousClock.now + limit
+    let timer = Task {
+      do { try await Task.sleep(until: deadline) } catch { return }
+      self.answer(id, .success(false))
+    }
+    defer { timer.cancel() }
+    let result: Result<Bool, RedisError> = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let arm = state.withLock { state in
+          state.waiting[id] = Waiter(lists: Set(lists), continuation: continuation)
+          let new = Set(lists).subtracting(state.armed)
+          state.armed.formUnion(new)
+          return new
+        }
+        for list in arm { Task { await self.watch(list) } }
+        // Both may have come before the waiter was there to find.
+        if Task.isCancelled { self.answer(id, .failure(self.cancelled)) }
+        if ContinuousClock.now >= deadline { self.answer(id, .success(false)) }
+      }
+    } onCancel: {
+      self.answer(id, .failure(self.cancelled))
+    }
+    return try result.get()
+  }
+
+  /// True when the bell rang: the end of some activation left a slot free. Takes the ring, so that one slot wakes one runner.
+  func waitForBell(atMost limit: Duration) async throws(RedisError) -> Bool {
+    let reply = try await connection(for: Self.bell).blockingCommand(
+      ["BRPOP", RedisArgument(Self.bell), RedisArgument(Self.seconds(limit))], wait: limit)
+    return !reply.isNull
+  }
+
+  private func watch(_ list: String) async {
+    while true {
+      let result: Result<Bool, RedisError>
+      do {
+        let reply = try await connection(for: list).blockingCommand(
+          [
+            "BLMOVE", RedisArgument(list), RedisArgument(list), "RIGHT", "RIGHT",
+            RedisArgument(Self.seconds(Self.round)),
+          ],
+          wait: Self.round)
+        result = .success(!reply.isNull)
+      } catch {
+        result = .failure(error)
+      }
+      let (woken, again) = state.withLock { state -> ([Waiter], Bool) in
+        let waiters = state.waiting.filter { $0.value.lists.contains(list) }
+        if case .success(false) = result, !waiters.isEmpty, !state.isClosed { return ([], true) }
+        for id in waiters.keys { state.waiting[id] = nil }
+        state.armed.remove(list)
+        return (Array(waiters.values), false)
+      }
+      for waiter in woken { waiter.continuation.resume(returning: result) }
+      if !again { return }
+    }
+  }
+
+  private func answer(_ id: UInt64, _ result: Result<Bool, RedisError>) {
+    state.withLock { $0.waiting.removeValue(forKey: id) }?.continuation.resume(returning: result)
+  }
+
+  private func connection(for list: String) -> RedisConnection {
+    state.withLock { state in
+      if let known = state.connections[list] { return known }
+      let made = connect()
+      if state.isClosed { made.close() }
+      state.connections[list] = made
+      return made
+    }
+  }
+
+  private var cancelled: RedisError {
+    RedisError(kind: .cancelled, operation: "BLMOVE", endpoint: "the work lists", reason: "")
+  }
+
+  /// Redis takes seconds with a fraction; 0 would mean "for ever".
+  private static func seconds(_ duration: Duration) -> String {
+    let milliseconds = max(duration.milliseconds, 1)
+    let fraction = String(milliseconds % 1000)
+    return "\(milliseconds / 1000)." + String(repeating: "0", count: 3 - fraction.utf8.count) + fraction
+  }
+}

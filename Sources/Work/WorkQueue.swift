@@ -1,0 +1,217 @@
+import Redis
+import Synchronization
+
+/// The queue, as runners and coordinators see it: every call is one script in Redis, so nothing is half done and nothing counts
+/// in a process's memory. Keys and rules are in docs/queue.md.
+///
+/// All calls throw `RedisError`; where `isTransient` says so the same call may be made again, and a broken connection is made
+/// again by itself. Release it with `close()`.
+public final class WorkQueue: Sendable {
+  /// What may be tuned.
+  public struct Options: Sendable, Hashable {
+    /// How long a claim lasts without a heartbeat.
+    public var lease: Duration = .seconds(15)
+    /// How often an item is tried before it goes to the dead letters.
+    public var maxAttempts = 5
+    /// How long a queued notification is known if nothing is heard of its item: a consumer that popped it with a plain BRPOP may
+    /// have died. After that an unread notification is queued again.
+    public var notificationMemory: Duration = .seconds(6 * 3600)
+    /// How long one command may take.
+    public var commandTimeout: Duration = .seconds(5)
+    /// How long `finish` and `release` go on trying while Redis is away.
+    public var finishPatience: Duration = .seconds(10)
+    /// The values given above.
+    public init() {}
+  }
+
+  /// Where the queue is.
+  public let url: RedisURL
+  /// As given at the start.
+  public let options: Options
+  let connection: RedisConnection
+  let makeID: @Sendable () -> String
+  private let room: WaitingRoom
+  private let pausedPools = Mutex<Set<Pool>>([])
+
+  /// Connects at the first call.
+  /// - Parameters:
+  ///   - makeID: makes activation ids and tokens.
+  ///   - jitter: chance for the reconnection's back-off, from 0 to 1.
+  public init(
+    _ url: RedisURL, options: Options = Options(), makeID: @escaping @Sendable () -> String = ActivationID.random,
+    jitter: @escaping @Sendable () -> Double = { Double.random(in: 0...1) }
+  ) {
+    self.url = url
+    self.options = options
+    self.makeID = makeID
+    let connect: @Sendable () -> RedisConnection = {
+      RedisConnection(url, commandTimeout: options.commandTimeout, jitter: jitter)
+    }
+    connection = connect()
+    room = WaitingRoom(connect: connect)
+  }
+
+  /// Ends the connections; whoever waits gets an error of kind `closed`.
+  public func close() {
+    connection.close()
+    room.close()
+  }
+
+  // MARK: The runner's side
+
+  /// Takes the next item, in the order of `pools` (`Pool.served`), if both caps have room.
+  ///
+  /// An item that can't be read goes to the dead letters, a copy of one that runs or is done is dropped and counted, and one
+  /// whose agent is busy is parked beside it; the claim then looks at the next.
+  /// - Parameters:
+  ///   - runner: an id that no other runner process has.
+  ///   - runnerCap: `runners.<pool>.max_activations`.
+  ///   - globalCap: `coordinator.max_concurrent_activations`.
+  public func claim(
+    _ pools: [Pool], runner: String, runnerCap: Int, globalCap: Int
+  ) async throws(RedisError) -> ClaimOutcome {
+    while true {
+      let token = makeID()
+      let reply = try await connection.script(
+        Scripts.claim,
+        arguments: [
+          RedisArgument(runner), RedisArgument(runnerCap), RedisArgument(globalCap),
+          RedisArgument(options.lease.milliseconds), RedisArgument(token), RedisArgument(makeID()),
+        ] + pools.map { RedisArgument($0.rawValue) })
+      let fields = reply.array ?? []
+      pausedPools.withLock { $0 = [] }
+      switch fields.first?.string {
+      case "EMPTY":
+        pausedPools.withLock { $0 = Set(fields.dropFirst().compactMap { $0.string.flatMap(Pool.init) }) }
+        return .empty
+      case "FULL": return .full
+      case "PAUSED": return .paused
+      case "OK" where fields.count == 6:
+        guard let id = fields[1].string, let pool = fields[2].string.flatMap(Pool.init), let raw = fields[3].bytes,
+          let attempt = fields[4].integer, let agent = fields[5].string
+        else { throw unexpected("claim", reply) }
+        do {
+          let item = try WorkItem(parsing: raw, pool: pool)
+          guard item.agentID == agent else { throw WorkItemError("'agent_id' is there more than once") }
+          return .claimed(Lease(activationID: id, token: token, pool: pool, item: item, raw: raw, attempt: attempt))
+        } catch let problem as WorkItemError {
+          // Lua's reader is the laxer one (invalid UTF-8, a time that is none).
+          _ = try await end(id, token, "dead", reason: problem.description)
+        } catch {
+          throw unexpected("claim", reply)
+        }
+      default: throw unexpected("claim", reply)
+      }
+    }
+  }
+
+  /// Keeps the lease for another `options.lease`; call it at a third of that. False: it is somebody else's now, stop working.
+  public func beat(_ lease: Lease) async throws(RedisError) -> Bool {
+    try await connection.script(
+      Scripts.beat,
+      arguments: [
+        RedisArgument(lease.activationID), RedisArgument(lease.token), RedisArgument(options.lease.milliseconds),
+      ]
+    ).integer == 1
+  }
+
+  /// Ends the activation. False: the token is stale, somebody else has it, and nothing was changed. Goes on trying for
+  /// `options.finishPatience` while Redis is away; a call whose reply was lost may be made again.
+  @discardableResult
+  public func finish(_ lease: Lease, _ outcome: FinishOutcome) async throws(RedisError) -> Bool {
+    switch outcome {
+    case .done: try await end(lease.activationID, lease.token, "done")
+    case .retry(let reason, let delay):
+      try await end(lease.activationID, lease.token, "retry", reason: reason, delay: delay)
+    case .dead(let reason): try await end(lease.activationID, lease.token, "dead", reason: reason)
+    }
+  }
+
+  /// Gives the item back to the head of its list, for a runner that shuts down: the attempt does not count.
+  @discardableResult
+  public func release(_ lease: Lease) async throws(RedisError) -> Bool {
+    try await end(lease.activationID, lease.token, "release")
+  }
+
+  /// Waits, after a claim that gave nothing, until another may give something, or `limit` has passed: after `.empty` for the
+  /// head of one of the lists, after `.full` for the end of some activation. Waking up promises nothing: claim again.
+  /// One task at a time may wait after `.full`.
+  /// - Returns: false after `limit`. Ends at once with `.cancelled` when its task is cancelled.
+  @discardableResult
+  public func wait(
+    after outcome: ClaimOutcome, pools: [Pool], atMost limit: Duration
+  ) async throws(RedisError) -> Bool {
+    switch outcome {
+    case .claimed: return true
+    case .empty:
+      let paused = pausedPools.withLock { $0 }
+      // A paused pool's list may be full of work that nobody may take: it would wake us at once, for ever.
+      return try await room.waitForHead(of: pools.filter { !paused.contains($0) }.map(\.list), atMost: limit)
+    case .full, .paused: return try await room.waitForBell(atMost: limit)
+    }
+  }
+
+  // MARK: Anyone's
+
+  /// What a recovery put back.
+  public struct Recovery: Sendable, Hashable {
+    /// Items whose lease had expired, at the head of their list again.
+    public var expired: Int
+    /// Retries that were due.
+    public var retried: Int
+    /// Items whose last attempt this was.
+    public var dead: Int
+    /// Makes one.
+    public init(expired: Int, retried: Int, dead: Int) {
+      self.expired = expired
+      self.retried = retried
+      self.dead = dead
+    }
+  }
+
+  /// Puts back what nobody works on any more. Every runner and coordinator calls it every second or two; a second call finds
+  /// nothing to do. At most 100 items of each kind a call.
+  @discardableResult
+  public func recover() async throws(RedisError) -> Recovery {
+    let reply = try await connection.script(
+      Scripts.recover, arguments: [RedisArgument(options.maxAttempts), 100])
+    guard let counts = reply.array?.map(\.integer), counts.count == 3, let expired = counts[0], let retried = counts[1],
+      let dead = counts[2]
+    else { throw unexpected("recover", reply) }
+    return Recovery(expired: expired, retried: retried, dead: dead)
+  }
+
+  private func end(
+    _ id: String, _ token: String, _ outcome: String, reason: String = "", delay: Duration = .zero
+  ) async throws(RedisError) -> Bool {
+    let giveUp = ContinuousClock.now + options.finishPatience
+    while true {
+      do {
+        let reply = try await connection.script(
+          Scripts.finish,
+          arguments: [
+            RedisArgument(id), RedisArgument(token), RedisArgument(outcome), RedisArgument(reason),
+            RedisArgument(delay.milliseconds), RedisArgument(options.maxAttempts),
+          ])
+        return reply.string != "stale"
+      } catch {
+        guard error.isTransient, ContinuousClock.now < giveUp else { throw error }
+        do { try await Task.sleep(for: .milliseconds(100)) } catch is CancellationError { throw error } catch {
+          continue
+        }
+      }
+    }
+  }
+
+  func unexpected(_ operation: String, _ reply: RedisValue) -> RedisError {
+    RedisError(kind: .unexpected, operation: operation, endpoint: url.endpoint, reason: "\(reply)")
+  }
+}
+
+extension Duration {
+  /// Whole milliseconds, rounded down.
+  var milliseconds: Int {
+    let (seconds, attoseconds) = components
+    return Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
+  }
+}
