@@ -44,7 +44,9 @@ public struct RedisArgument: Sendable, Hashable, ExpressibleByStringLiteral, Exp
   public init(_ text: String) { self.bytes = Array(text.utf8) }
   /// A number in decimal digits.
   public init(_ number: Int) { self.bytes = Array(String(number).utf8) }
+  /// The UTF-8 bytes of a literal.
   public init(stringLiteral value: String) { self.init(value) }
+  /// A literal in decimal digits.
   public init(integerLiteral value: Int) { self.init(value) }
 }
 
@@ -91,6 +93,7 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
     case .cancelled, .closed, .unexpected: false
     }
   }
+  /// One sentence for the operator.
   public var description: String {
     switch kind {
     case .unreachable:

@@ -31,6 +31,7 @@ public enum NotificationState: Sendable, Hashable {
 
 /// An agent whose exploration may be due.
 public struct DueAgent: Sendable, Hashable {
+  /// Whom to activate.
   public var agentID: String
   /// Seconds since 1970.
   public var due: Double
