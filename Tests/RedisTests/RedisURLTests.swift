@@ -1,0 +1,48 @@
+import Redis
+import Testing
+
+@Suite struct RedisURLTests {
+  @Test func addressesAreRead() throws {
+    #expect(try RedisURL("redis://cache.example") == RedisURL(address: .tcp(host: "cache.example", port: 6379)))
+    #expect(
+      try RedisURL("redis://me:p%40ss%2F@10.0.0.1:7000/3")
+        == RedisURL(address: .tcp(host: "10.0.0.1", port: 7000), user: "me", password: "p@ss/", database: 3))
+    #expect(try RedisURL("redis://:secret@h") == RedisURL(address: .tcp(host: "h", port: 6379), password: "secret"))
+    #expect(try RedisURL("redis://[::1]:6380/") == RedisURL(address: .tcp(host: "::1", port: 6380)))
+    #expect(
+      try RedisURL("unix:///run/redis.sock?db=2") == RedisURL(address: .unix(path: "/run/redis.sock"), database: 2))
+  }
+
+  @Test(arguments: [
+    ("localhost:6379", "the Redis URL has no scheme; write redis://host:6379/0 or unix:///path/to/socket"),
+    (
+      "rediss://h",
+      "rediss:// is not supported: run stunnel beside this program and give its local address as redis://127.0.0.1:PORT, or use unix:///path/to/socket"
+    ),
+    (
+      "redis-cluster://h",
+      "Redis Cluster is not supported, because the work lists share no hash slot: give the URL of one primary, as redis://host:6379/0"
+    ),
+    (
+      "redis://a:1,b:2",
+      "the Redis URL names several hosts; Redis Cluster is not supported: give the URL of one primary, as redis://host:6379/0"
+    ),
+    ("http://h", "the Redis URL's scheme 'http' is not known; write redis://host:6379/0 or unix:///path/to/socket"),
+    ("redis://", "the Redis URL has no host; write redis://host:6379/0"),
+    ("redis://h:x", "the Redis URL's port 'x' is not a number from 1 to 65535"),
+    ("redis://h/one", "the Redis URL's database 'one' is not a number of 0 or more"),
+    (
+      "redis://me@h",
+      "the Redis URL has a user without a password; write redis://user:password@host or redis://:password@host"
+    ),
+    (
+      "redis://:a%2@h",
+      "the Redis URL's user or password has a '%' that two hexadecimal digits don't follow; write '%' as %25"
+    ),
+    ("unix://run/redis", "the Redis URL's socket path is not absolute; write unix:///path/to/socket"),
+    ("unix:///s?x=1", "the Redis URL's query is not known; write unix:///path/to/socket?db=N"),
+  ])
+  func badOnesSayWhatToWrite(_ text: String, _ message: String) {
+    #expect(throws: RedisURLError(message)) { try RedisURL(text) }
+  }
+}

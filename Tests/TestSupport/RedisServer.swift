@@ -1,0 +1,133 @@
+import Glibc
+import Redis
+import Synchronization
+
+/// A redis-server of a test's own, on a Unix socket in a directory of its own, with every write in an append-only file.
+///
+/// It ends with `stop()`, when the last reference goes, and also when the test process dies: a shell beside it waits for the end
+/// of a pipe that this process holds open.
+public final class RedisServer: Sendable {
+  private struct Running {
+    var shell: pid_t
+    var pipe: Int32
+    var server: pid_t
+  }
+  private let directory: String
+  private let arguments: [String]
+  private let running = Mutex<Running?>(nil)
+
+  /// Starts a server and waits until it answers.
+  /// - Parameter arguments: more of redis-server's own, as `["--requirepass", "x"]`.
+  public init(_ arguments: [String] = []) async throws {
+    directory = try Self.makeDirectory()
+    self.arguments = arguments
+    try await start()
+  }
+  deinit { end() }
+
+  /// `unix://…`, without a login.
+  public var url: RedisURL { RedisURL(address: .unix(path: directory + "/socket")) }
+
+  /// The server's process id; 0 while it is stopped.
+  public var pid: pid_t { running.withLock { $0?.server ?? 0 } }
+
+  /// Starts it again, on the same socket and with the same data.
+  public func start() async throws {
+    try launch()
+    try await waitUntilItAnswers()
+    let pid = readNumber(directory + "/pid")
+    running.withLock { $0?.server = pid_t(pid) }
+  }
+
+  private func launch() throws {
+    // Another test's child that kept the writing end would keep the server alive.
+    var ends: [Int32] = [0, 0]
+    guard pipe(&ends) == 0 else { throw TestServerError("pipe: errno \(errno)") }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
+    posix_spawn_file_actions_addopen(&actions, 1, directory + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+    posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    let script = """
+      redis-server --port 0 --unixsocket "$0/socket" --dir "$0" --appendonly yes --save "" --daemonize no "$@" </dev/null &
+      echo $! >"$0/pid"; read -r line; kill -9 $! 2>/dev/null; wait
+      """
+    let words = ["/bin/sh", "-c", script, directory] + arguments
+    unlink(directory + "/pid")
+    var shell = pid_t()
+    let pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    let failure = posix_spawn(&shell, "/bin/sh", &actions, nil, pointers, environ)
+    for pointer in pointers { free(pointer) }
+    close(ends[0])
+    guard failure == 0 else {
+      close(ends[1])
+      throw TestServerError("posix_spawn /bin/sh: errno \(failure)")
+    }
+    running.withLock { $0 = Running(shell: shell, pipe: ends[1], server: 0) }
+  }
+
+  private func waitUntilItAnswers() async throws {
+    let connection = RedisConnection(url, backoff: Backoff(first: .milliseconds(5), last: .milliseconds(20)))
+    defer { connection.close() }
+    for _ in 0..<1000 {
+      do throws(RedisError) {
+        _ = try await connection.command(["PING"])
+        return
+      } catch {
+        if error.reason.hasPrefix("NOAUTH") { return }  // It answers, which is all that is asked.
+        guard error.isTransient else { throw error }
+      }
+    }
+    throw TestServerError("redis-server did not answer within seconds; see \(directory)/log")
+  }
+
+  /// kill -9: nothing is flushed, nothing is said.
+  public func kill9() {
+    var taken: Running?
+    running.withLock { swap(&$0, &taken) }
+    guard let ended = taken else { return }
+    if ended.server > 0 { kill(ended.server, SIGKILL) }
+    close(ended.pipe)
+    var status: Int32 = 0
+    while waitpid(ended.shell, &status, 0) < 0, errno == EINTR {}
+  }
+
+  private func end() {
+    kill9()
+    _ = spawnAndWait(["/bin/rm", "-rf", directory])
+  }
+
+  private static func makeDirectory() throws -> String {
+    var template = Array("/tmp/botburrow-redis-XXXXXX".utf8CString)
+    guard let made = mkdtemp(&template) else { throw TestServerError("mkdtemp: errno \(errno)") }
+    return String(cString: made)
+  }
+
+  private func readNumber(_ path: String) -> Int {
+    guard let file = fopen(path, "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 32)
+    guard fgets(&line, 32, file) != nil else { return 0 }
+    return atol(line)
+  }
+
+  private func spawnAndWait(_ words: [String]) -> Int32 {
+    let pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    defer { for pointer in pointers { free(pointer) } }
+    var pid = pid_t()
+    guard posix_spawn(&pid, words[0], nil, nil, pointers, environ) == 0 else { return -1 }
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    return status
+  }
+}
+
+/// A test's server that did not start.
+public struct TestServerError: Error, CustomStringConvertible {
+  /// What went wrong.
+  public let description: String
+  /// Makes an error that reads as `description`.
+  public init(_ description: String) { self.description = description }
+}
