@@ -3,10 +3,11 @@ import JSON
 import NIOCore
 import NIOHTTP1
 
-/// One connection: reads one request at a time (`HTTPServerPipelineHandler` before it holds pipelined ones back), gives
-/// it to the handler's task and writes the answer. All state belongs to the event loop.
-final class ConnectionHandler: ChannelInboundHandler {
+/// One connection: takes one request at a time, gives it to the handler's task and writes the answer. Pipelined requests
+/// wait, and nothing more is read from the socket meanwhile. All state belongs to the event loop.
+final class ConnectionHandler: ChannelDuplexHandler {
   typealias InboundIn = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
   typealias OutboundOut = HTTPServerResponsePart
 
   private enum State {
@@ -18,6 +19,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     case responding(keepAlive: Bool)
     /// Nothing more is answered; what still arrives is thrown away until the connection is closed.
     case ending
+
+    var isResponding: Bool { if case .responding = self { true } else { false } }
   }
 
   /// What a task needs to come back to the event loop.
@@ -33,6 +36,12 @@ final class ConnectionHandler: ChannelInboundHandler {
   private var task: Task<Void, Never>?
   private var deadline: Scheduled<Void>?
   private var stopping = false
+  /// What the decoder delivered while an answer was being made: at most the rest of one read.
+  private var waiting: [HTTPServerRequestPart] = []
+  /// Where the decoder gave up behind `waiting`.
+  private var broken: HTTPParserError?
+  /// A read that was asked for while an answer was being made.
+  private var readIsDue = false
 
   init(options: HTTPServer.Options, handler: @escaping HTTPServer.Handler) {
     self.options = options
@@ -50,8 +59,25 @@ final class ConnectionHandler: ChannelInboundHandler {
     context.fireChannelInactive()
   }
 
+  func read(context: ChannelHandlerContext) {
+    if state.isResponding {
+      readIsDue = true
+    } else {
+      context.read()
+    }
+  }
+
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    switch (unwrapInboundIn(data), state) {
+    let part = unwrapInboundIn(data)
+    if state.isResponding {
+      waiting.append(part)
+    } else {
+      receive(part, context)
+    }
+  }
+
+  private func receive(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
+    switch (part, state) {
     case (.head(let head), .idle): begin(head, context)
     case (.body(let bytes), .receiving(let head, let target, var body)):
       guard body.count + bytes.readableBytes <= options.maxBodyBytes else { return refuse(tooLarge, context) }
@@ -63,6 +89,19 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
   }
 
+  /// Goes on with what arrived during the last answer.
+  private func resume(_ context: ChannelHandlerContext) {
+    while !state.isResponding, !waiting.isEmpty {
+      receive(waiting.removeFirst(), context)
+    }
+    guard !state.isResponding else { return }
+    if let broken { return fail(broken, context) }
+    if readIsDue {
+      readIsDue = false
+      context.read()
+    }
+  }
+
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     guard event is ServerIsStopping else { return context.fireUserInboundEventTriggered(event) }
     stopping = true
@@ -70,15 +109,20 @@ final class ConnectionHandler: ChannelInboundHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    switch (error, state) {
-    case (let error as HTTPParserError, .idle), (let error as HTTPParserError, .receiving):
-      if error == .headerOverflow {
-        refuse(
-          ServerRefusal(status: 431, code: "headers_too_large", message: "the request's head is too large"), context)
-      } else {
-        refuse(ServerRefusal(status: 400, code: "bad_request", message: "this is not an HTTP/1.1 request"), context)
-      }
-    default: context.close(promise: nil)
+    guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
+    if state.isResponding {
+      broken = error
+    } else {
+      fail(error, context)
+    }
+  }
+
+  private func fail(_ error: HTTPParserError, _ context: ChannelHandlerContext) {
+    if case .ending = state { return }
+    if error == .headerOverflow {
+      refuse(ServerRefusal(status: 431, code: "headers_too_large", message: "the request's head is too large"), context)
+    } else {
+      refuse(ServerRefusal(status: 400, code: "bad_request", message: "this is not an HTTP/1.1 request"), context)
     }
   }
 
@@ -227,18 +271,19 @@ final class ConnectionHandler: ChannelInboundHandler {
   private func finish(_ context: ChannelHandlerContext) {
     guard case .responding(let keepAlive) = state, context.channel.isActive else { return }
     task = nil
-    let promise = context.eventLoop.makePromise(of: Void.self)
     if keepAlive && !stopping {
-      // Before the write: it may hand the next pipelined request to `channelRead` at once.
+      context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
       state = .idle
       waitForHead(context)
+      resume(context)
     } else {
       state = .ending
+      let promise = context.eventLoop.makePromise(of: Void.self)
       armWrite(promise.futureResult, context)
       let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
       promise.futureResult.whenComplete { _ in bound.value.close(promise: nil) }
+      context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)
     }
-    context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: promise)
   }
 
   /// Answers an error before the request is whole, then closes in two steps: a plain close with bytes still unread would

@@ -135,7 +135,6 @@ public final class HTTPServer: Sendable {
           try pipeline.addHandler(
             ByteToMessageHandler(
               HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)))
-          try pipeline.addHandler(HTTPServerPipelineHandler())
           try pipeline.addHandler(ConnectionHandler(options: options, handler: handler))
         }
       }

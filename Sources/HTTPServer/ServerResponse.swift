@@ -30,7 +30,7 @@ public struct ServerResponse: Sendable {
 
   /// `value` as `application/json`. Throws where it has no JSON form (a number that is not finite).
   public static func json(
-    _ status: Int = 200, _ value: some Encodable, headers: [(name: String, value: String)] = []
+    _ status: Int, _ value: some Encodable, headers: [(name: String, value: String)] = []
   ) throws(JSONError) -> ServerResponse {
     ServerResponse(
       status: status, headers: [(name: "Content-Type", value: "application/json")] + headers,
@@ -50,10 +50,15 @@ public struct ServerResponse: Sendable {
 
   /// `text` as UTF-8 with that content type.
   public static func text(
-    _ status: Int = 200, _ text: String, contentType: String = "text/plain; charset=utf-8"
+    _ status: Int, _ text: String, contentType: String = "text/plain; charset=utf-8"
   ) -> ServerResponse {
     ServerResponse(status: status, headers: [(name: "Content-Type", value: contentType)], body: Array(text.utf8))
   }
+
+  /// `value` as `application/json` with status 200.
+  public static func json(_ value: some Encodable) throws(JSONError) -> ServerResponse { try .json(200, value) }
+  /// `text` as plain UTF-8 with status 200.
+  public static func text(_ text: String) -> ServerResponse { .text(200, text) }
 
   /// The first header of that name (any case).
   public func header(_ name: String) -> String? {
