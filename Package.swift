@@ -86,7 +86,7 @@ let package = Package(
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
       "Runner",
-      ["Work", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", log]),
+      ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Linux", "Sandbox", "Gateway", "Executors", "HTTPServer", log]),
     room("LocalHub", ["JSON", "HTTPServer", "Observe", crypto]),
     .executableTarget(
       name: "botburrow",

@@ -1,0 +1,102 @@
+import Agents
+import Hub
+import Sandbox
+import Work
+
+/// Why an activation did not come to its end, and what the queue should do with its work.
+public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The word in `botburrow_activations_total{status}`.
+  public enum Status: String, Sendable, Hashable {
+    case failed
+    case timeout
+    case oom
+    /// The lease went to somebody else; this runner says and does nothing more.
+    case lost
+    /// The runner was told to stop.
+    case cancelled
+  }
+  /// What the queue does with the work.
+  public enum Remedy: Sendable, Hashable {
+    /// Again, not before `after` where that is given.
+    case retry(after: Duration?)
+    /// Never again by itself: it would fail the same way.
+    case dead
+  }
+  /// For the metrics.
+  public var status: Status
+  /// For the queue.
+  public var remedy: Remedy
+  /// One sentence.
+  public var description: String
+
+  /// Makes a failure.
+  public init(_ description: String, status: Status = .failed, remedy: Remedy = .retry(after: nil)) {
+    self.description = description
+    self.status = status
+    self.remedy = remedy
+  }
+
+  static func dead(_ description: String) -> ActivationFailure {
+    ActivationFailure(description, remedy: .dead)
+  }
+
+  /// What a failed call to the Hub means for the activation: `step` says what it was needed for.
+  static func hub(_ step: String, _ error: any Error) -> ActivationFailure {
+    guard let error = error as? HubError else { return ActivationFailure("\(step): \(error)") }
+    switch error.status {
+    case 401, 403:
+      return ActivationFailure("\(step): \(error); check HUB_API_KEY")
+    case .some where !error.isTransient:
+      return .dead("\(step): \(error)")
+    default:
+      return ActivationFailure("\(step): \(error)", remedy: .retry(after: error.retryAfter))
+    }
+  }
+}
+
+/// What the queue is told. Pure.
+enum Verdict {
+  /// 2 s, 4 s, 8 s … up to 5 minutes, or as long as somebody asked for.
+  static func delay(attempt: Int, atLeast: Duration?) -> Duration {
+    let exponential = Duration.seconds(min(300, 2 << min(max(attempt, 0), 10)))
+    return max(exponential, atLeast ?? .zero)
+  }
+
+  static func outcome(of failure: ActivationFailure, attempt: Int) -> FinishOutcome {
+    switch failure.remedy {
+    case .dead: .dead(reason: failure.description)
+    case .retry(let after): .retry(reason: failure.description, delay: delay(attempt: attempt, atLeast: after))
+    }
+  }
+
+  /// Why a run gave no answer that may be used; nil where it ended as it should.
+  static func failure(of exit: ExitCause, errorOutput: [UInt8]) -> ActivationFailure? {
+    switch exit {
+    case .exited(code: 0): nil
+    case .exited(let code):
+      ActivationFailure("the agent exited with \(code)\(lastWords(errorOutput))")
+    case .signal(let number):
+      ActivationFailure("the agent was ended by signal \(number)\(lastWords(errorOutput))")
+    case .timeout:
+      ActivationFailure(
+        "the agent ran into its time limit; raise 'sandbox.timeout' or the profile's", status: .timeout)
+    case .oom:
+      ActivationFailure("the agent ran out of memory; raise 'sandbox.memory' or the profile's", status: .oom)
+    case .cancelled:
+      ActivationFailure("the sandbox was ended before the agent was done", status: .cancelled)
+    case .setupFailed(let operation, let object, let reason):
+      ActivationFailure("the sandbox could not be made: \(operation) \(object): \(reason)")
+    }
+  }
+
+  /// The last line of standard error, one line and not too long; it goes into logs and dead letters.
+  static func lastWords(_ errorOutput: [UInt8], limit: Int = 200) -> String {
+    let text = String(decoding: errorOutput, as: UTF8.self)
+    guard let line = text.split(whereSeparator: \.isNewline).last(where: { $0.contains { !$0.isWhitespace } }) else {
+      return ""
+    }
+    let clean = String(
+      line.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.map(Character.init).prefix(limit))
+    return ": \(clean)"
+  }
+}

@@ -1,0 +1,32 @@
+import Logging
+
+/// Keeps a lease while an activation runs, and says when it is lost.
+struct Heartbeat: Sendable {
+  /// How long a lease lasts without a beat.
+  let lease: Duration
+  /// False: the lease is somebody else's. Throws while the queue is away.
+  let beat: @Sendable () async throws -> Bool
+  let time: RunnerTime
+  let logger: Logger
+
+  /// Beats at a third of the lease until the task is cancelled or the lease is lost, then returns.
+  ///
+  /// While the queue can't be reached the lease is held to be ours until it must have ended by our own clock, counted from
+  /// before the last beat that was heard: from then on somebody else may have it.
+  func run() async {
+    var renewed = time.now()
+    while true {
+      let wait = min(lease / 3, max(.zero, time.now().duration(to: renewed.advanced(by: lease))))
+      do { try await time.sleep(wait) } catch { return }
+      let asked = time.now()
+      do {
+        guard try await beat() else { return }
+        renewed = asked
+      } catch {
+        if Task.isCancelled { return }
+        logger.warning("heartbeat failed", metadata: ["error": "\(error)"])
+        if renewed.duration(to: time.now()) >= lease { return }
+      }
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import Gateway
+import Hub
+
+/// An answer as it will be posted. It is decided, with its key, before anything is sent, so that it can be kept and sent
+/// again by somebody else.
+public struct PreparedAnswer: Sendable, Hashable {
+  /// The post that it answers.
+  public var postID: String
+  /// In whose name.
+  public var agentID: String
+  /// The comment's text.
+  public var text: String
+  /// The same on every try.
+  public var idempotencyKey: String
+
+  /// Makes an answer.
+  public init(postID: String, agentID: String, text: String, idempotencyKey: String) {
+    self.postID = postID
+    self.agentID = agentID
+    self.text = text
+    self.idempotencyKey = idempotencyKey
+  }
+}
+
+/// What is done with what the agent said.
+public enum Response: Sendable, Hashable {
+  case post(PreparedAnswer)
+  /// Nothing is posted, and that is all right.
+  case nothing(Reason)
+
+  /// Why nothing is posted.
+  public enum Reason: String, Sendable, Hashable {
+    /// The agent had nothing to say.
+    case silent
+    /// The agent commented on the thread itself, through its tools.
+    case commentedItself = "commented itself"
+    /// The task has no thread, and the agent named none.
+    case noThread = "no thread"
+    /// Whoever asked for the activation wants to see the answer only.
+    case notWanted = "not wanted"
+  }
+
+  /// Decides it. Pure.
+  /// - Parameters:
+  ///   - text: what the agent said; nil or blank for nothing.
+  ///   - named: the post that the agent itself named, for explorations.
+  static func decide(
+    text: String?, named: String?, task: ActivationTask, thread: Post?, effects: [ActivationLedger.Effect],
+    limit: Int
+  ) -> Response {
+    guard let text = text.map(trimmed), !text.isEmpty else { return .nothing(.silent) }
+    guard let postID = thread?.id ?? task.postID ?? named, isPostID(postID) else { return .nothing(.noThread) }
+    if effects.contains(where: { $0.kind == .comment && $0.postID == postID }) { return .nothing(.commentedItself) }
+    return .post(
+      PreparedAnswer(
+        postID: postID, agentID: task.agentID, text: shortened(text, to: limit),
+        idempotencyKey: EffectNumber.answer.key(task.activationID)))
+  }
+
+  private static func trimmed(_ text: String) -> String {
+    let start = text.drop { $0.isWhitespace }
+    guard let end = start.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+    return String(start[...end])
+  }
+
+  private static func shortened(_ text: String, to limit: Int) -> String {
+    guard text.unicodeScalars.count > limit else { return text }
+    let note = "\n\n(shortened)"
+    return String(text.unicodeScalars.prefix(limit - note.unicodeScalars.count)) + note
+  }
+
+  /// An agent may name a post, not another endpoint.
+  private static func isPostID(_ id: String) -> Bool {
+    !id.isEmpty && id.utf8.count <= 200 && id != "." && id != ".."
+      && !id.unicodeScalars.contains { "/?#%\\".unicodeScalars.contains($0) || $0.value <= 32 || $0.value == 127 }
+  }
+}
+
+/// What the Hub holds after the answer.
+public enum Posted: Sendable, Hashable {
+  case comment(id: String)
+  /// An earlier attempt of this activation has answered, with other words; those stand.
+  case earlier
+  case nothing(Response.Reason)
+}
+
+extension Activation {
+  /// Posts an answer, as often as it takes while the lease is kept; the Hub sees one key.
+  func respond(_ response: Response) async throws(ActivationFailure) -> Posted {
+    switch response {
+    case .nothing(let reason): return .nothing(reason)
+    case .post(let answer):
+      do {
+        let created = try await HubRetry(services: services).run {
+          try await services.hub.comment(
+            on: answer.postID, agentID: answer.agentID, content: answer.text, idempotencyKey: answer.idempotencyKey)
+        }
+        return .comment(id: created.id)
+      } catch is CancellationError {
+        throw ActivationFailure("the activation was cancelled", status: .cancelled)
+      } catch let error as HubError where error.status == 409 {
+        return .earlier
+      } catch {
+        throw .hub("the answer can't be posted", error)
+      }
+    }
+  }
+}

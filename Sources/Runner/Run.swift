@@ -1,0 +1,39 @@
+import Agents
+import Gateway
+import HTTPServer
+import Sandbox
+
+/// What came out of the sandbox, with what the agent did in the Hub meanwhile.
+struct Ran: Sendable {
+  var result: SandboxResult
+  var effects: [ActivationLedger.Effect]
+}
+
+extension Activation {
+  /// Runs the agent in its sandbox, with its gateways beside it for just as long.
+  func run(_ launch: Launch, ledger: ActivationLedger) async throws(ActivationFailure) -> Ran {
+    let gateways = GatewayListener()
+    let server = MCPServer(
+      session: launch.session, hub: services.hub, ledger: ledger,
+      audit: Audit(logger: services.logger, metrics: services.metrics), originHosts: [gatewayAddress],
+      now: services.time.now)
+    let failure: ActivationFailure
+    do {
+      let result = try await services.launcher.run(
+        launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
+        serve: { listeners in
+          // A listener that nobody asked for is not served; the supervisor hands over those of the request alone.
+          guard let descriptor = listeners["hub"] else { return }
+          try await gateways.serve(server, at: .listener(descriptor: descriptor))
+        })
+      await gateways.stop()
+      return Ran(result: result, effects: ledger.effects)
+    } catch is CancellationError {
+      failure = ActivationFailure("the activation was cancelled", status: .cancelled)
+    } catch {
+      failure = ActivationFailure("the supervisor could not run the agent: \(error)")
+    }
+    await gateways.stop()
+    throw failure
+  }
+}

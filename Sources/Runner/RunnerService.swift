@@ -1,0 +1,221 @@
+import Logging
+import Observe
+import Redis
+import Work
+
+/// One runner process of one pool: claims while it has a free place, runs each activation as a task of its own, waits without
+/// polling, and puts back now and then what others left lying.
+public final class RunnerService: Sendable {
+  /// Which pool, and how much.
+  public struct Options: Sendable, Hashable {
+    /// The pool it belongs to; a hybrid runner serves the other lists too.
+    public var pool: Pool
+    /// `runners.<pool>.max_activations`.
+    public var maxActivations: Int
+    /// `coordinator.max_concurrent_activations`.
+    public var globalCap: Int
+    /// An id that no other runner process has.
+    public var runnerID: String
+    /// How often expired leases and due retries are looked for.
+    public var recoverEvery: Duration = .seconds(1)
+    /// The longest wait for work before it looks again anyway.
+    public var longestWait: Duration = .seconds(30)
+    /// The wait after the queue could not be reached.
+    public var waitAfterError: Duration = .seconds(1)
+
+    /// Makes the options of one runner.
+    public init(pool: Pool, maxActivations: Int, globalCap: Int, runnerID: String) {
+      self.pool = pool
+      self.maxActivations = maxActivations
+      self.globalCap = globalCap
+      self.runnerID = runnerID
+    }
+  }
+
+  private let queue: WorkQueue
+  private let services: RunnerServices
+  private let options: Options
+  private let slots: Slots
+  /// No more claims.
+  private let stopping = Latch()
+  /// Activations that still run are given back.
+  private let ending = Latch()
+
+  /// Makes a runner; `run` starts it.
+  public init(queue: WorkQueue, services: RunnerServices, options: Options) {
+    self.queue = queue
+    self.services = services
+    self.options = options
+    self.slots = Slots(options.maxActivations)
+  }
+
+  /// Activations that run in this process now.
+  public var active: Int { slots.used }
+  /// Whether it takes no more work.
+  public var isStopping: Bool { stopping.isOpen }
+
+  /// Claims and runs until `stop` or the task's cancellation; returns when the last activation is over and its lease given
+  /// back or finished.
+  public func run() async {
+    await withDiscardingTaskGroup { group in
+      group.addTask { await self.recoverNowAndThen() }
+      while !stopping.isOpen, !Task.isCancelled {
+        if let freed = slots.take() {
+          await first(of: { await freed.wait() }, { await self.stopping.wait() })
+          continue
+        }
+        guard let lease = await claim() else {
+          slots.give()
+          continue
+        }
+        group.addTask {
+          await self.work(on: lease)
+          self.slots.give()
+          self.showActive()
+        }
+        showActive()
+      }
+      // Ends the recovery; on a cancellation nothing else opened it.
+      stopping.open()
+    }
+  }
+
+  /// Takes no more work. What runs has `grace` to end by itself; then its sandboxes are ended and the work goes back to the
+  /// queue, not counted as an attempt.
+  public func stop(grace: Duration = .seconds(30)) async {
+    stopping.open()
+    await first(of: { await self.idle() }, { try? await self.services.time.sleep(grace) })
+    ending.open()
+  }
+
+  private func idle() async {
+    while slots.used > 0, !Task.isCancelled { await slots.freed().wait() }
+  }
+
+  private func showActive() {
+    services.metrics.set(
+      "botburrow_runner_active_activations", [("pool", options.pool.rawValue)], to: Double(slots.used))
+  }
+
+  /// One claim, and the wait after one that gave nothing.
+  private func claim() async -> Lease? {
+    do {
+      let outcome = try await queue.claim(
+        options.pool.served, runner: options.runnerID, runnerCap: options.maxActivations, globalCap: options.globalCap)
+      if case .claimed(let lease) = outcome { return lease }
+      await first(
+        of: { await self.wait(after: outcome) }, { await self.stopping.wait() })
+    } catch {
+      await failed("claim", error)
+    }
+    return nil
+  }
+
+  private func wait(after outcome: ClaimOutcome) async {
+    do {
+      try await queue.wait(after: outcome, pools: options.pool.served, atMost: options.longestWait)
+    } catch {
+      await failed("wait", error)
+    }
+  }
+
+  /// The queue could not be reached: says so and waits a little.
+  private func failed(_ operation: String, _ error: RedisError) async {
+    if error.kind == .cancelled || Task.isCancelled { return }
+    services.metrics.increment("botburrow_runner_queue_errors_total", [("pool", options.pool.rawValue)])
+    services.logger.error("queue not reached", metadata: ["operation": "\(operation)", "error": "\(error)"])
+    let wait = options.waitAfterError
+    await first(of: { try? await self.services.time.sleep(wait) }, { await self.stopping.wait() })
+  }
+
+  private func recoverNowAndThen() async {
+    while !stopping.isOpen, !Task.isCancelled {
+      do {
+        let found = try await queue.recover()
+        if found.expired + found.dead > 0 {
+          services.logger.notice(
+            "work put back",
+            metadata: ["expired": "\(found.expired)", "retried": "\(found.retried)", "dead": "\(found.dead)"])
+        }
+      } catch {
+        await failed("recover", error)
+      }
+      let pause = options.recoverEvery
+      await first(of: { try? await self.services.time.sleep(pause) }, { await self.stopping.wait() })
+    }
+  }
+}
+
+extension RunnerService {
+  private enum Event: Sendable {
+    case ended(ActivationEnd)
+    case leaseLost
+    case ending
+  }
+
+  /// One activation under its lease: runs it with a heartbeat beside it, and tells the queue what came of it.
+  private func work(on lease: Lease) async {
+    let queue = self.queue
+    let activation = Activation(
+      task: ActivationTask(lease), services: services,
+      stillOurs: {
+        // A queue that can't be asked may be back before the lease ends; the heartbeat decides that.
+        do { return try await queue.beat(lease) } catch { return !Task.isCancelled }
+      })
+    let heartbeat = Heartbeat(
+      lease: queue.options.lease, beat: { try await queue.beat(lease) }, time: services.time, logger: services.logger)
+    var lost = false
+    var ended: ActivationEnd?
+    await withTaskGroup(of: Event.self) { group in
+      group.addTask { .ended(await activation.perform()) }
+      group.addTask {
+        await heartbeat.run()
+        return .leaseLost
+      }
+      group.addTask {
+        await self.ending.wait()
+        return .ending
+      }
+      // The first event decides; the others are given up, and the activation's own end is waited for.
+      if case .leaseLost = await group.next().map({ keep($0, &ended) }) { lost = !Task.isCancelled && ended == nil }
+      group.cancelAll()
+      for await event in group { _ = keep(event, &ended) }
+    }
+    guard var end = ended else { return }
+    if lost, end.failure != nil {
+      end.failure = ActivationFailure("the lease went to another runner", status: .lost)
+    }
+    await conclude(activation, end, lease)
+  }
+
+  private func keep(_ event: Event, _ ended: inout ActivationEnd?) -> Event {
+    if case .ended(let end) = event { ended = end }
+    return event
+  }
+
+  private func conclude(_ activation: Activation, _ end: ActivationEnd, _ lease: Lease) async {
+    let queue = self.queue
+    let isStopped = ending.isOpen || Task.isCancelled
+    let attempt = lease.attempt
+    activation.close(end)
+    // Not a child of a task that may be cancelled: a lease that is not given back is waited for.
+    let told = Task { () throws(RedisError) -> Bool in
+      switch end.failure {
+      case nil: try await queue.finish(lease, .done)
+      case .some(let failure) where failure.status == .lost: true
+      case .some(let failure) where failure.status == .cancelled && isStopped: try await queue.release(lease)
+      case .some(let failure): try await queue.finish(lease, Verdict.outcome(of: failure, attempt: attempt))
+      }
+    }
+    do {
+      if try await !told.value {
+        services.logger.warning("finish refused: the lease is somebody else's", metadata: activation.metadata)
+      }
+    } catch {
+      services.metrics.increment("botburrow_runner_queue_errors_total", [("pool", options.pool.rawValue)])
+      services.logger.error(
+        "finish not delivered; the work is tried again when its lease ends",
+        metadata: activation.metadata.merging(["error": "\(error)"]) { $1 })
+    }
+  }
+}

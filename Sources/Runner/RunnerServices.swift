@@ -1,0 +1,95 @@
+import Agents
+import Hub
+import Logging
+import Observe
+import Sandbox
+
+/// Time as the runner sees it; what tests replace.
+public struct RunnerTime: Sendable {
+  /// A clock that only goes forward, for durations.
+  public var now: @Sendable () -> ContinuousClock.Instant
+  /// Seconds since 1970, for records.
+  public var wallClock: @Sendable () -> Double
+  /// Waits; throws `CancellationError` when the task is cancelled.
+  public var sleep: @Sendable (Duration) async throws -> Void
+
+  /// Makes a source of time.
+  public init(
+    now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now },
+    wallClock: @escaping @Sendable () -> Double,
+    sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+  ) {
+    self.now = now
+    self.wallClock = wallClock
+    self.sleep = sleep
+  }
+}
+
+/// Everything outside that an activation touches.
+public struct RunnerServices: Sendable {
+  /// The Hub, with its key.
+  public var hub: any HubAPI
+  /// Where agent definitions are.
+  public var definitions: any DefinitionSource
+  /// The supervisor.
+  public var launcher: any SandboxLauncher
+  /// Where receipts go; nil keeps none.
+  public var receipts: ReceiptFolder?
+  /// The seed's series and more.
+  public var metrics: Metrics
+  /// One line an activation, and what went wrong.
+  public var logger: Logger
+  /// Clocks.
+  public var time: RunnerTime
+  /// A fresh secret of at least 128 bits, for one activation's gateways.
+  public var makeToken: @Sendable () -> String
+  /// Bounds and waits.
+  public var policy: RunnerPolicy
+
+  /// Puts them together.
+  public init(
+    hub: any HubAPI, definitions: any DefinitionSource, launcher: any SandboxLauncher, receipts: ReceiptFolder?,
+    metrics: Metrics, logger: Logger, time: RunnerTime,
+    makeToken: @escaping @Sendable () -> String = { freshToken() }, policy: RunnerPolicy = RunnerPolicy()
+  ) {
+    self.hub = hub
+    self.definitions = definitions
+    self.launcher = launcher
+    self.receipts = receipts
+    self.metrics = metrics
+    self.logger = logger
+    self.time = time
+    self.makeToken = makeToken
+    self.policy = policy
+  }
+}
+
+/// The runner's bounds.
+public struct RunnerPolicy: Sendable, Hashable {
+  /// Bytes of standard output that are kept; an answer is a comment, not a file.
+  public var outputLimit = 1 << 20
+  /// The longest comment that is posted, in characters; the rest is cut with a note.
+  public var answerLimit = 20_000
+  /// Waits between tries of one call to the Hub while the lease is being kept; then the activation is tried again later.
+  public var hubWaits: [Duration] = [.milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8)]
+  /// The longest `Retry-After` that is waited for in place.
+  public var longestHubWait: Duration = .seconds(30)
+  /// The TCP port of the `hub` MCP server inside every sandbox.
+  public var hubPort: UInt16 = 8001
+  /// The profile of an agent that names none.
+  public var standardProfile = "default"
+  /// Posts of the feed that an exploration is shown.
+  public var feedSize = 20
+
+  /// The standard bounds.
+  public init() {}
+}
+
+/// 256 random bits, hexadecimal, from the system's generator.
+public func freshToken() -> String {
+  var generator = SystemRandomNumberGenerator()
+  return (0..<4).map { _ in
+    let digits = String(generator.next() as UInt64, radix: 16)
+    return String(repeating: "0", count: 16 - digits.count) + digits
+  }.joined()
+}
