@@ -77,7 +77,10 @@ private func perform(_ operation: Operation, index: UInt32) -> Int {
     if isHungUp(PLAN_FD_LIFELINE.number) { exit(125) }
     return answer
   case PLAN_DROP_CAPABILITIES: return dropCapabilities()
-  case PLAN_CLOSE_DESCRIPTORS: return call(NR_close_range.number, operation.first, Int(UInt32.max))
+  case PLAN_CLOSE_DESCRIPTORS:
+    let answer = call(NR_close_range.number, operation.first, Int(UInt32.max))
+    // CLOSE_RANGE_CLOEXEC: what PID 1 keeps, the program must not have.
+    return answer < 0 ? answer : call(NR_close_range.number, 3, operation.first - 1, 4)
   case PLAN_SECCOMP: return installFilter(operation.data, bytes: operation.dataLength)
   case PLAN_READY:
     report(REPORT_READY)

@@ -96,7 +96,12 @@ public struct ControlGroup: Sendable, Hashable {
 }
 
 /// Names of the directories in a directory.
-public func directories(in path: String) throws(LinuxError) -> [String] {
+public func directories(in path: String) throws(LinuxError) -> [String] { try entries(of: path, type: DT_DIR) }
+
+/// Names of the regular files in a directory.
+public func files(in path: String) throws(LinuxError) -> [String] { try entries(of: path, type: DT_REG) }
+
+private func entries(of path: String, type: Int) throws(LinuxError) -> [String] {
   guard let stream = opendir(path) else { throw LinuxError.last("opendir", path) }
   defer { closedir(stream) }
   var names: [String] = []
@@ -104,7 +109,7 @@ public func directories(in path: String) throws(LinuxError) -> [String] {
     let name = withUnsafePointer(to: &entry.pointee.d_name) {
       $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
     }
-    if name != "." && name != ".." && entry.pointee.d_type == UInt8(DT_DIR) { names.append(name) }
+    if name != "." && name != ".." && entry.pointee.d_type == UInt8(type) { names.append(name) }
   }
   return names
 }

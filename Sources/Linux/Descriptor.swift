@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// An open file, closed with its last reference.
 public final class Descriptor: Sendable {
@@ -8,7 +9,14 @@ public final class Descriptor: Sendable {
 
   /// Takes ownership of an open descriptor.
   public init(owning number: Int32) { self.number = number }
-  deinit { close(number) }
+  deinit { close() }
+  private let isOpen = Atomic<Bool>(true)
+
+  /// Closes it before its last reference is gone: for ends of pipes whose reader waits for the end. Its number must not
+  /// be used any more.
+  public func close() {
+    if isOpen.exchange(false, ordering: .acquiringAndReleasing) && number >= 0 { Glibc.close(number) }
+  }
 
   /// open(2), always close-on-exec.
   public static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: Int32 = 0o600) throws(LinuxError) -> Descriptor {

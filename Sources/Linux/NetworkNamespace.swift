@@ -16,17 +16,15 @@ public enum NetworkNamespace {
     try NetlinkSocket.route().exchange(loopbackMessages(address: address), "loopback \(address)")
   }
 
-  /// Makes a namespace that is wired to the current one by `link`. The calling thread is back home at the end; if it
-  /// can't come back the process ends, for a thread in the wrong namespace would do its work in the wrong place.
-  public static func make(wired link: VirtualLink, home: Descriptor, homeLinks: NetlinkSocket)
-    throws(LinuxError) -> Descriptor
-  {
-    let namespace = try makeInside(link, home: home)
-    try homeLinks.exchange(linkMessages(outside: link), link.name)
-    return namespace
+  /// Brings up the near end of a link, in the namespace where `socket` was opened.
+  public static func connect(_ link: VirtualLink, through socket: NetlinkSocket) throws(LinuxError) {
+    try socket.exchange(linkMessages(outside: link), link.name)
   }
 
-  private static func makeInside(_ link: VirtualLink, home: Descriptor) throws(LinuxError) -> Descriptor {
+  /// Makes a namespace with the far end of `link`; the near end appears in `home`, still down. The calling thread is
+  /// back home at the end; if it can't come back the process ends, for a thread in the wrong namespace would do its work
+  /// in the wrong place.
+  public static func make(wired link: VirtualLink, home: Descriptor) throws(LinuxError) -> Descriptor {
     try check(cl_unshare(Int32(CL_NEWNET)), "unshare", "CLONE_NEWNET")
     defer { if cl_setns(home.number, Int32(CL_NEWNET)) < 0 { abort() } }
     let namespace = try current()

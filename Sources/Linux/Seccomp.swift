@@ -166,3 +166,8 @@ extension SeccompPolicy {
 extension SeccompPolicy.Condition {
   fileprivate func patterns(_ passing: Bool) -> [MaskedValue] { test.patterns(passing: passing) }
 }
+
+extension SeccompPolicy {
+  /// Whether libseccomp knows the name, on this architecture or another (then its number is a negative stand-in).
+  public static func isKnownAnywhere(_ name: String) -> Bool { seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR }
+}

@@ -9,10 +9,10 @@
 // Descriptors that the launcher finds open. Those from PLAN_FD_FIRST on are the plan's own, in its order.
 enum plan_descriptor {
   PLAN_FD_CONTROL = 3,   // SEQPACKET to the supervisor
-  PLAN_FD_PLAN = 4,      // sealed memfd with the plan
-  PLAN_FD_NETWORK = 5,   // network namespace to enter
-  PLAN_FD_CGROUP = 6,    // cgroup directory to be born in; open only with PLAN_HAS_CGROUP
-  PLAN_FD_LIFELINE = 7,  // read end: hangs up when the supervisor is gone
+  PLAN_FD_LIFELINE = 4,  // read end: hangs up when the supervisor is gone
+  PLAN_FD_PLAN = 5,      // sealed memfd with the plan
+  PLAN_FD_NETWORK = 6,   // network namespace to enter
+  PLAN_FD_CGROUP = 7,    // cgroup directory to be born in; open only with PLAN_HAS_CGROUP
   PLAN_FD_FIRST = 8,
 };
 
@@ -64,7 +64,7 @@ enum plan_code {
   PLAN_NOT_DUMPABLE,
   PLAN_PARENT_DEATH_SIGNAL, // argument: signal; then looks whether the supervisor is still there
   PLAN_DROP_CAPABILITIES,   // empties every set and reads all five back
-  PLAN_CLOSE_DESCRIPTORS,   // argument: first; all from there on
+  PLAN_CLOSE_DESCRIPTORS,   // argument: first; closes all from there on, and those below (but 0…2) at exec
   PLAN_SECCOMP,             // data: struct sock_filter[]
   PLAN_READY,               // report, then wait for the supervisor's word to start
   PLAN_RUN,                 // path: working directory; data: see plan_run

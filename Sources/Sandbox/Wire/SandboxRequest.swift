@@ -53,32 +53,8 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
   }
 }
 
-/// How the sandboxed program ended.
-public enum ExitCause: Sendable, Hashable {
-  case exited(code: Int)
-  case signal(Int)
-  case timeout
-  case oom
-  case cancelled
-  /// The program never ran: which operation failed, on what, with which errno text.
-  case setupFailed(operation: String, object: String, reason: String)
-}
-
 /// The gateway address as every sandbox sees it.
 public let gatewayAddress = "198.18.0.1"
-
-/// What is known of an activation once it is over.
-public struct Receipt: Sendable {
-  public var activationID: String
-  public var exit: ExitCause
-  /// The whole receipt, as it is kept and shown.
-  public var json: JSONValue
-  public init(activationID: String, exit: ExitCause, json: JSONValue) {
-    self.activationID = activationID
-    self.exit = exit
-    self.json = json
-  }
-}
 
 /// A program's output and its receipt.
 public struct SandboxResult: Sendable {

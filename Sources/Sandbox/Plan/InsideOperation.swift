@@ -1,0 +1,134 @@
+import CPlan
+import Linux
+
+/// One step of PID 1, in words and in numbers. The order of steps is `Plan`'s; carrying them out is botburrow-init's.
+public enum InsideOperation: Sendable, Hashable {
+  case awaitMaps
+  case setIdentity(uid: Int, gid: Int)
+  case unshare(flags: Int)
+  case hostname(String)
+  case makePropagationPrivate
+  case mount(type: String, at: String, flags: MountFlags, options: String)
+  /// Attaches the detached mount that travels as this descriptor of the plan.
+  case attach(descriptor: Int, at: String)
+  case makeDirectory(String, mode: Int)
+  case makeSymlink(String, target: String)
+  case makeFile(String, mode: Int, content: [UInt8])
+  case copyFile(descriptor: Int, to: String, mode: Int)
+  case remountReadOnly(String)
+  case pivotRoot(String)
+  case write(String, to: String)
+  case mask(String)
+  case readOnly(String)
+  case limit(ResourceLimit, Int)
+  case dropBoundingSet
+  case secureBits(Int)
+  case noNewPrivileges
+  case notDumpable
+  case parentDeathSignal(Int)
+  case dropCapabilities
+  case closeDescriptors(from: Int)
+  case seccomp([UInt8])
+  case ready
+  case run(Program)
+
+  /// MS_* of mount(2).
+  public struct MountFlags: OptionSet, Sendable, Hashable {
+    public let rawValue: Int
+    public init(rawValue: Int) { self.rawValue = rawValue }
+    public static let readOnly = MountFlags(rawValue: 1)
+    public static let noSetuid = MountFlags(rawValue: 2)
+    public static let noDevices = MountFlags(rawValue: 4)
+    public static let noExec = MountFlags(rawValue: 8)
+  }
+  /// RLIMIT_* of getrlimit(2).
+  public enum ResourceLimit: Int, Sendable, Hashable {
+    case fileSize = 1
+    case core = 4
+    case processes = 6
+    case openFiles = 7
+    case lockedMemory = 8
+    case messageQueues = 12
+  }
+  /// What is run at the end.
+  public struct Program: Sendable, Hashable {
+    /// Paths to try in order.
+    public var candidates: [String]
+    public var arguments: [String]
+    /// `NAME=value`
+    public var environment: [String]
+    public var workingDirectory: String
+  }
+}
+
+extension InsideOperation: CustomStringConvertible {
+  /// The operation as errors and golden tests show it: its name, and what it is about.
+  public var description: String { object.isEmpty ? name : "\(name) \(object)" }
+
+  /// What is done.
+  public var name: String {
+    switch self {
+    case .awaitMaps: "await uid and gid maps"
+    case .setIdentity: "set identity"
+    case .unshare: "unshare"
+    case .hostname: "set hostname"
+    case .makePropagationPrivate: "make mounts private"
+    case .mount(let type, _, _, _): "mount \(type)"
+    case .attach: "attach mount"
+    case .makeDirectory: "make directory"
+    case .makeSymlink: "make symlink"
+    case .makeFile: "make file"
+    case .copyFile: "copy file"
+    case .remountReadOnly: "remount read-only"
+    case .pivotRoot: "pivot root"
+    case .write: "write"
+    case .mask: "mask"
+    case .readOnly: "make read-only"
+    case .limit: "limit"
+    case .dropBoundingSet: "drop bounding set"
+    case .secureBits: "set securebits"
+    case .noNewPrivileges: "set no_new_privs"
+    case .notDumpable: "set not dumpable"
+    case .parentDeathSignal: "set parent death signal"
+    case .dropCapabilities: "drop capabilities"
+    case .closeDescriptors: "close descriptors"
+    case .seccomp: "install seccomp filter"
+    case .ready: "report ready"
+    case .run: "run"
+    }
+  }
+
+  /// Path, number or text that it is about.
+  public var object: String {
+    switch self {
+    case .setIdentity(let uid, let gid): "uid \(uid) gid \(gid)"
+    case .unshare(let flags): "0x\(String(flags, radix: 16))"
+    case .hostname(let name): name
+    case .mount(_, let path, let flags, let options): "on \(path) (\(flags.words)\(options))"
+    case .attach(let descriptor, let path): "\(descriptor) on \(path)"
+    case .makeDirectory(let path, let mode): "\(path) (\(octal(mode)))"
+    case .makeSymlink(let path, let target): "\(path) -> \(target)"
+    case .makeFile(let path, let mode, let content): "\(path) (\(octal(mode)), \(content.count) bytes)"
+    case .copyFile(let descriptor, let path, let mode): "\(descriptor) to \(path) (\(octal(mode)))"
+    case .remountReadOnly(let path), .pivotRoot(let path), .mask(let path), .readOnly(let path): path
+    case .write(let text, let path): "'\(text)' to \(path)"
+    case .limit(let resource, let value): "\(resource) \(value)"
+    case .secureBits(let bits): "0x\(String(bits, radix: 16))"
+    case .parentDeathSignal(let signal): "\(signal)"
+    case .closeDescriptors(let first): "from \(first)"
+    case .run(let program): program.arguments.first ?? ""
+    case .awaitMaps, .makePropagationPrivate, .dropBoundingSet, .noNewPrivileges, .notDumpable, .dropCapabilities,
+      .seccomp, .ready:
+      ""
+    }
+  }
+}
+
+private func octal(_ mode: Int) -> String { String(mode, radix: 8) }
+
+extension InsideOperation.MountFlags {
+  fileprivate var words: String {
+    let names: [(Self, String)] = [(.readOnly, "ro"), (.noSetuid, "nosuid"), (.noDevices, "nodev"), (.noExec, "noexec")]
+    return names.filter { contains($0.0) }.map { $0.1 + "," }.joined()
+  }
+}

@@ -1,0 +1,96 @@
+import Glibc
+import Linux
+
+/// The supervisor's part of the cgroup tree: one group of its own, with one below it per activation.
+struct GroupTree: Sendable {
+  /// Controllers that limits need.
+  static let wanted = ["memory", "cpu", "pids", "io"]
+  /// Where activations' groups are made; nil on a host without cgroup v2.
+  let root: ControlGroup?
+  /// Controllers that activations get.
+  let controllers: Set<String>
+  /// Why there are not more, for the message that refuses.
+  let shortage: String
+
+  /// Makes the tree below the supervisor's own group, and removes what dead supervisors left beside it.
+  static func make(pid: pid_t) throws(LinuxError) -> GroupTree {
+    guard ControlGroup.mountPoint(inMountInfo: try readFile("/proc/self/mountinfo")) != nil else {
+      return GroupTree(root: nil, controllers: [], shortage: "no cgroup v2 hierarchy is mounted on this host")
+    }
+    let own = try ControlGroup.current()
+    sweep(own)
+    let available = try own.controllers().intersection(wanted)
+    if !available.isEmpty { try makeRoom(in: own, for: available, pid: pid) }
+    let root = own.child("botburrow-\(pid)")
+    try root.create()
+    if !available.isEmpty { try root.delegate(available.sorted()) }
+    return GroupTree(
+      root: root, controllers: available,
+      shortage: "\(own.path) has the controllers [\(available.sorted().joined(separator: " "))]")
+  }
+
+  /// A group with controllers can't hold processes and children both (cgroups(7), "no internal processes"): whoever is
+  /// in it moves to a leaf first. The host's root is exempt.
+  private static func makeRoom(in own: ControlGroup, for controllers: Set<String>, pid: pid_t) throws(LinuxError) {
+    if own.value("cgroup.type") != nil {
+      let leaf = own.child("daemons")
+      do { try leaf.create() } catch where error.code == EEXIST {}
+      for process in (own.value("cgroup.procs") ?? "").split(separator: "\n") {
+        do { try leaf.set("cgroup.procs", String(process)) } catch where error.code == ESRCH {}
+      }
+    }
+    try own.delegate(controllers.sorted())
+  }
+
+  /// Removes the groups of supervisors that are no more; their sandboxes died with them.
+  private static func sweep(_ own: ControlGroup) {
+    for name in (try? directories(in: own.path)) ?? [] where name.hasPrefix("botburrow-") {
+      guard let pid = pid_t(name.dropFirst(10)), kill(pid, 0) < 0, errno == ESRCH else { continue }
+      let left = own.child(name)
+      try? left.kill()
+      try? left.remove()
+    }
+  }
+
+  /// Which of a profile's limits nobody enforces here, each with the reason.
+  func missing() -> [String] {
+    let needs = [("memory", "memory"), ("cpus", "cpu"), ("pids", "pids")]
+    return needs.filter { !controllers.contains($0.1) }.map { limit, controller in
+      "\(limit): the cgroup controller '\(controller)' is not available (\(shortage))"
+    }
+  }
+
+  /// Makes the group of one activation with its limits.
+  func makeGroup(_ name: String, limits: Profile.Limits) throws(LinuxError) -> ControlGroup? {
+    guard let group = root?.child(name) else { return nil }
+    try group.create()
+    do throws(LinuxError) {
+      for (file, value) in settings(limits) { try group.set(file, value) }
+    } catch {
+      try? group.remove()
+      throw error
+    }
+    return group
+  }
+
+  /// Files and values of a group's limits.
+  func settings(_ limits: Profile.Limits) -> [(file: String, value: String)] {
+    var settings: [(String, String)] = []
+    if controllers.contains("memory") {
+      settings += [
+        ("memory.max", "\(limits.memory)"), ("memory.swap.max", "\(limits.swap)"), ("memory.oom.group", "1"),
+      ]
+    }
+    if controllers.contains("cpu") { settings.append(("cpu.max", "\(Int(limits.cpus * 100_000)) 100000")) }
+    if controllers.contains("pids") { settings.append(("pids.max", "\(limits.pids)")) }
+    return settings
+  }
+
+  /// Removes the tree at the supervisor's end.
+  func remove() {
+    guard let root else { return }
+    try? root.kill()
+    _ = try? root.waitUntilEmpty(timeout: .seconds(2))
+    try? root.remove()
+  }
+}

@@ -1,0 +1,85 @@
+import CLinux
+import Glibc
+import Linux
+import Synchronization
+
+/// A network namespace with its link to the gateway, used once.
+struct NetworkSlot: Sendable {
+  var link: VirtualLink
+  var namespace: Descriptor
+}
+
+/// Makes network namespaces ahead of time: making one takes longer than all the rest of a sandbox.
+final class NetworkPool: Sendable {
+  private let home: Descriptor
+  private let links: Mutex<NetlinkSocket>
+  private let ready = Mutex<[NetworkSlot]>([])
+  private let counter = Atomic<UInt32>(0)
+  private let depth: Int
+  private let refill: (read: Descriptor, write: Descriptor)
+  let filter: Mutex<PacketFilter>
+  let gateway: IPv4Address
+
+  /// 198.18.0.0/15 is set aside for test networks (RFC 2544): no real service has these addresses.
+  private static let firstInside: UInt32 = 0xC612_0100
+  private static let insideCount: UInt32 = 0x1_FE00
+
+  /// Makes the calling process's network namespace the gateway's. It must be one of its own.
+  init(depth: Int) throws(LinuxError) {
+    guard let gateway = IPv4Address(gatewayAddress) else { throw LinuxError("gateway address", gatewayAddress, code: EINVAL) }
+    self.gateway = gateway
+    self.depth = depth
+    home = try NetworkNamespace.current()
+    try NetworkNamespace.serveGateway(at: gateway)
+    filter = Mutex(try PacketFilter())
+    links = Mutex(try NetlinkSocket.route())
+    refill = try makePipe()
+  }
+
+  /// A fresh namespace, from the pool or made now.
+  func take() throws(LinuxError) -> NetworkSlot {
+    let slot = ready.withLock { $0.popLast() }
+    if depth > 0 { Self.poke(refill.write) }
+    if let slot { return slot }
+    return try make()
+  }
+
+  /// Keeps the pool full; the body of a thread of its own.
+  func keepFilled(report: @Sendable (LinuxError) -> Void) {
+    while true {
+      while ready.withLock({ $0.count }) < depth {
+        do throws(LinuxError) {
+          let slot = try make()
+          ready.withLock { $0.append(slot) }
+        } catch {
+          report(error)
+          break
+        }
+      }
+      var byte: UInt8 = 0
+      if read(refill.read.number, &byte, 1) <= 0 { return }
+    }
+  }
+
+  private static func poke(_ pipe: Descriptor) {
+    var byte: UInt8 = 1
+    _ = write(pipe.number, &byte, 1)
+  }
+
+  private func make() throws(LinuxError) -> NetworkSlot {
+    let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
+    let link = VirtualLink(
+      name: "bb\(number)", index: 100 + number, inside: IPv4Address(Self.firstInside + number % Self.insideCount),
+      gateway: gateway)
+    // Home's socket is shared; the visit itself is this thread's own.
+    let namespace = try NetworkNamespace.make(wired: link, home: home)
+    let failure = links.withLock { socket -> LinuxError? in
+      do throws(LinuxError) {
+        try NetworkNamespace.connect(link, through: socket)
+        return nil
+      } catch { return error }
+    }
+    if let failure { throw failure }
+    return NetworkSlot(link: link, namespace: namespace)
+  }
+}

@@ -1,0 +1,200 @@
+import CLinux
+import Glibc
+import JSON
+import Linux
+import Synchronization
+
+/// Creates sandboxes for whoever may connect to its socket. One thread an activation: it is the parent of the sandbox's
+/// PID 1 and lives exactly as long, so PDEATHSIG (which follows the thread that spawned) can't fire early or not at all.
+public final class Supervisor: Sendable {
+  /// How a supervisor is set up.
+  public struct Options: Sendable {
+    /// Directory of profiles; its files should belong to root.
+    public var profiles: String
+    /// The `botburrow-init` program.
+    public var initProgram: String
+    /// Overrides the profiles' word where controllers are missing.
+    public var bestEffortControlGroups: Bool
+    /// Network namespaces made ahead.
+    public var poolDepth: Int
+    /// Users whose connections are served; nil: only root and whom the socket's mode lets in.
+    public var allowedUsers: Set<uid_t>?
+
+    /// The usual set-up.
+    public init(
+      profiles: String, initProgram: String, bestEffortControlGroups: Bool = false, poolDepth: Int = 4,
+      allowedUsers: Set<uid_t>? = nil
+    ) {
+      self.profiles = profiles
+      self.initProgram = initProgram
+      self.bestEffortControlGroups = bestEffortControlGroups
+      self.poolDepth = poolDepth
+      self.allowedUsers = allowedUsers
+    }
+  }
+
+  /// What happened, for log and metrics.
+  public enum Event: Sendable {
+    case started(activationID: String, profile: String)
+    case ended(Receipt, seconds: Double)
+    case refused(activationID: String?, reason: String)
+    case trouble(String)
+  }
+
+  let options: Options
+  let catalogue: Catalogue
+  let users: UserRanges
+  let network: NetworkPool
+  let groups: GroupTree
+  let initProgram: Descriptor
+  let hostNamespaces: [String: UInt64]
+  let hostNetwork: Descriptor
+  private let report: @Sendable (Event) -> Void
+  private let living = Mutex<[ObjectIdentifier: Activation]>([:])
+  private let stopping = Atomic<Bool>(false)
+  // Its write end is held by us alone: every PID 1 sees it hang up when we are gone.
+  let lifeline: (read: Descriptor, write: Descriptor)
+
+  /// Leaves the host's network for good and takes what sandboxes need. Call on the process's only thread.
+  public init(_ options: Options, report: @escaping @Sendable (Event) -> Void) throws(LinuxError) {
+    self.options = options
+    self.report = report
+    hostNamespaces = namespaceIDs(pid: "self")
+    hostNetwork = try NetworkNamespace.current()
+    initProgram = try Descriptor.open(options.initProgram)
+    catalogue = Catalogue(directory: options.profiles)
+    users = try UserRanges()
+    try NetworkNamespace.isolateProcess()
+    network = try NetworkPool(depth: options.poolDepth)
+    groups = try GroupTree.make(pid: getpid())
+    lifeline = try makePipe()
+    try harden()
+    if options.poolDepth > 0 {
+      detachThread { [network, report] in
+        network.keepFilled { report(.trouble("network pool: \($0)")) }
+      }
+    }
+  }
+
+  /// Keeps of root's powers what sandboxes need, and nobody may look into this process.
+  private func harden() throws(LinuxError) {
+    if cl_not_dumpable() < 0 { throw LinuxError.last("prctl PR_SET_DUMPABLE", "0") }
+    if cl_no_new_privileges() < 0 { throw LinuxError.last("prctl PR_SET_NO_NEW_PRIVS", "") }
+    var limit = rlimit(rlim_cur: 65536, rlim_max: 65536)
+    if setrlimit(__rlimit_resource_t(7) /* RLIMIT_NOFILE */, &limit) < 0 {
+      report(.trouble("setrlimit RLIMIT_NOFILE 65536: \(errorName(errno))"))
+    }
+    // Namespaces, mounts, cgroups · links, nftables · uid and gid maps · looking at PID 1, which isn't dumpable, and
+    // entering its files in /proc · ending it · ports below 1024 and devices of listeners · rlimits above ours.
+    try Capabilities.keep(only: [
+      "cap_sys_admin", "cap_net_admin", "cap_net_raw", "cap_setuid", "cap_setgid", "cap_sys_ptrace", "cap_dac_override",
+      "cap_kill", "cap_net_bind_service", "cap_sys_resource", "cap_chown", "cap_fowner",
+    ])
+  }
+
+  /// Serves a listening socket until it is closed by `stop`.
+  public func serve(_ listener: PacketListener) {
+    while !stopping.load(ordering: .acquiring) {
+      do throws(LinuxError) {
+        let connection = try listener.accept()
+        serve(connection)
+      } catch {
+        if stopping.load(ordering: .acquiring) { return }
+        report(.trouble("accept: \(error)"))
+        // Out of descriptors: wait for activations to end instead of spinning.
+        usleep(10_000)
+      }
+    }
+  }
+
+  /// Serves one connection on a thread of its own.
+  public func serve(_ connection: PacketSocket) {
+    detachThread { [self] in
+      do throws(LinuxError) {
+        let peer = try connection.peer()
+        if let allowed = options.allowedUsers, peer.uid != 0, !allowed.contains(peer.uid) {
+          refuse(connection, nil, "user \(peer.uid) may not start sandboxes here; allow it with --allow-user \(peer.uid)")
+          return
+        }
+        guard let packet = try connection.receive() else { return }
+        run(packet.bytes, packet.descriptors, for: connection)
+      } catch {
+        report(.trouble("connection: \(error)"))
+      }
+    }
+  }
+
+  private func run(_ bytes: [UInt8], _ descriptors: [Descriptor], for connection: PacketSocket) {
+    let request: SandboxRequest
+    do throws(JSONError) {
+      guard let spawn = try JSON.decode(ClientMessage.self, from: bytes).spawn else {
+        return refuse(connection, nil, "the first message must be 'spawn'")
+      }
+      request = spawn
+    } catch {
+      return refuse(connection, nil, "unreadable request: \(error)")
+    }
+    let activation = Activation(self, request, descriptors, connection)
+    living.withLock { $0[ObjectIdentifier(activation)] = activation }
+    defer { living.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(activation)) } }
+    do throws(SandboxRefused) {
+      let receipt = try activation.run { self.report($0) }
+      answer(connection, SupervisorMessage(ended: receipt.json))
+    } catch {
+      refuse(connection, request.activationID, error.description)
+    }
+  }
+
+  private func refuse(_ connection: PacketSocket, _ id: String?, _ reason: String) {
+    report(.refused(activationID: id, reason: reason))
+    answer(connection, SupervisorMessage(refused: reason))
+  }
+
+  /// A client that is gone doesn't read its answer; everything else is worth a word.
+  func answer(_ connection: PacketSocket, _ message: SupervisorMessage, descriptors: [Int32] = []) {
+    do {
+      try connection.send(try JSON.encode(message), descriptors: descriptors)
+    } catch let error as LinuxError where error.code == EPIPE || error.code == ECONNRESET {
+    } catch {
+      report(.trouble("answer: \(error)"))
+    }
+  }
+
+  /// Number of sandboxes alive now.
+  public var count: Int { living.withLock { $0.count } }
+
+  /// Reads profiles anew from now on.
+  public func reload() { catalogue.reload() }
+
+  /// Ends every sandbox and removes what is left of them; the caller then ends the process.
+  public func stop() {
+    stopping.store(true, ordering: .releasing)
+    for activation in living.withLock({ Array($0.values) }) { activation.cancel() }
+    let deadline = ContinuousClock.now + .seconds(5)
+    while count > 0 && ContinuousClock.now < deadline { usleep(2_000) }
+    groups.remove()
+  }
+}
+
+/// Runs `body` on a thread of its own with a small stack: there may be hundreds. Where the kernel gives no thread, the
+/// caller does the work itself.
+func detachThread(_ body: @escaping @Sendable () -> Void) {
+  final class Box {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+  var attributes = pthread_attr_t()
+  pthread_attr_init(&attributes)
+  pthread_attr_setstacksize(&attributes, 512 << 10)
+  pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+  var thread = pthread_t()
+  let box = Unmanaged.passRetained(Box(body)).toOpaque()
+  let code = pthread_create(
+    &thread, &attributes,
+    { box in
+      if let box { Unmanaged<Box>.fromOpaque(box).takeRetainedValue().body() }
+      return nil
+    }, box)
+  pthread_attr_destroy(&attributes)
+  if code != 0 { Unmanaged<Box>.fromOpaque(box).takeRetainedValue().body() }
+}

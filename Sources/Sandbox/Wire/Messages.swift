@@ -1,0 +1,67 @@
+import JSON
+import Linux
+
+// One connection is one activation: the client sends `spawn` with the program's three streams and its files, the
+// supervisor answers with listeners, then with the end. Whoever hangs up ends the sandbox.
+
+/// From the client, one JSON object a packet.
+struct ClientMessage: Codable, Sendable, Hashable {
+  /// First: what to run. Descriptors: stdin, stdout, stderr, then one sealed memfd per file.
+  var spawn: SandboxRequest?
+  /// Later: a signal for the program's process group.
+  var signal: Int32?
+}
+
+/// From the supervisor.
+struct SupervisorMessage: Codable, Sendable {
+  /// The listeners' names, in the order of the descriptors that travel along. Comes first, also when there are none.
+  var listening: [String]?
+  /// The program runs.
+  var started: Bool?
+  /// It is over and gone: the receipt.
+  var ended: JSONValue?
+  /// There was nothing to run: why, in a sentence.
+  var refused: String?
+}
+
+/// The supervisor would not, or could not, run it.
+public struct SandboxRefused: Error, Sendable, Hashable, CustomStringConvertible {
+  /// A sentence that says what to do.
+  public let description: String
+  /// Says why.
+  public init(_ description: String) { self.description = description }
+}
+
+extension SandboxRequest {
+  /// What is wrong with the request before anything is made; nil when nothing is.
+  func objection(descriptors: Int) -> String? {
+    let isIdentifier = { (text: String) in
+      !text.isEmpty && text.utf8.count <= 64
+        && text.utf8.allSatisfy { $0 == 45 || $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+    }
+    if !isIdentifier(activationID) {
+      return "activationID '\(activationID)' must be 1 to 64 letters, digits, '-' or '_'"
+    }
+    if arguments.isEmpty || arguments[0].isEmpty { return "there is no command to run" }
+    let texts = arguments + environment.flatMap { [$0.key, $0.value] } + [workingDirectory ?? ""]
+    if texts.contains(where: { $0.utf8.contains(0) }) { return "arguments and environment can't hold a NUL byte" }
+    if let name = environment.keys.first(where: { $0.isEmpty || $0.contains("=") }) {
+      return "'\(name)' can't be the name of an environment variable"
+    }
+    if descriptors != 3 + files.count {
+      return "\(files.count) files and 3 streams need \(3 + files.count) descriptors, \(descriptors) came"
+    }
+    for file in files where !isCleanAbsolutePath("/" + file.path) || file.path.utf8.contains(0) || file.path.hasPrefix("out") {
+      return "'\(file.path)' can't be a file's place under /run/agent"
+    }
+    if Set(files.map(\.path)).count != files.count { return "two files have the same place under /run/agent" }
+    if listeners.count > 32 { return "\(listeners.count) listeners are more than 32" }
+    if Set(listeners.map(\.port)).count != listeners.count || listeners.contains(where: { $0.port == 0 }) {
+      return "each listener needs a port of its own"
+    }
+    if let seconds = limits.timeoutSeconds, !(seconds > 0 && seconds < 1e7) {
+      return "timeoutSeconds \(seconds) must be more than 0"
+    }
+    return nil
+  }
+}

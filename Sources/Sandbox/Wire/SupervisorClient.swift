@@ -1,0 +1,61 @@
+import Glibc
+import JSON
+import Linux
+
+/// A sandbox as its client sees it: one connection to the supervisor. Letting go of it ends the sandbox.
+public final class SandboxConnection: Sendable {
+  private let socket: PacketSocket
+  /// For poll(2): readable when the supervisor has something to say.
+  public var descriptor: Int32 { socket.descriptor.number }
+
+  /// Something the supervisor said.
+  public enum Answer: Sendable {
+    /// Listening sockets of the gateway address, by the request's names.
+    case listening([String: Descriptor])
+    case started
+    case ended(Receipt)
+  }
+
+  /// Uses a connection that is there.
+  public init(_ socket: PacketSocket) { self.socket = socket }
+
+  /// Connects to a running supervisor.
+  public static func open(_ path: String) throws(LinuxError) -> SandboxConnection {
+    SandboxConnection(try PacketSocket.connect(to: path))
+  }
+
+  /// Asks for a sandbox. `streams`: the program's stdin, stdout, stderr; `files`: contents of `request.files`.
+  public func spawn(_ request: SandboxRequest, streams: [Int32], files: [[UInt8]]) throws {
+    let sealed = try zip(request.files, files).map { try Descriptor.sealed($1, name: $0.path) }
+    let message = try JSON.encode(ClientMessage(spawn: request))
+    if message.count > PacketSocket.packetLimit {
+      throw SandboxRefused(
+        "arguments and environment take \(message.count) bytes, \(PacketSocket.packetLimit) are the limit; use files")
+    }
+    try socket.send(message, descriptors: streams + sealed.map(\.number))
+  }
+
+  /// Sends a signal to the program's process group.
+  public func signal(_ number: Int32) throws {
+    try socket.send(try JSON.encode(ClientMessage(signal: number)))
+  }
+
+  /// Waits for the next answer. Throws `SandboxRefused` where the supervisor would not, or went away.
+  public func next() throws -> Answer {
+    guard let packet = try socket.receive() else {
+      throw SandboxRefused("the supervisor went away; the sandbox ended with it")
+    }
+    let message = try JSON.decode(SupervisorMessage.self, from: packet.bytes)
+    if let names = message.listening {
+      return .listening(Dictionary(zip(names, packet.descriptors)) { first, _ in first })
+    }
+    if message.started == true { return .started }
+    if let json = message.ended, let cause = ExitCause(json: json["exit"]) {
+      return .ended(Receipt(activationID: json["activation_id"]?.string ?? "", exit: cause, json: json))
+    }
+    throw SandboxRefused(message.refused ?? "the supervisor's answer has nothing in it")
+  }
+
+  /// Ends the sandbox, now.
+  public func hangUp() { shutdown(socket.descriptor.number, Int32(SHUT_RDWR)) }
+}

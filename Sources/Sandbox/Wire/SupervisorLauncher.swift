@@ -1,0 +1,117 @@
+import Glibc
+import JSON
+import Linux
+import Synchronization
+
+/// Runs programs through a supervisor's socket and collects their output.
+public struct SupervisorLauncher: SandboxLauncher {
+  private let path: String
+  /// Standard error that is kept: the last so many bytes.
+  private static let errorLimit = 64 << 10
+
+  /// `socket`: where the supervisor listens.
+  public init(socket: String) { path = socket }
+
+  public func run(
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    serve: @escaping @Sendable ([String: Int32]) async throws -> Void
+  ) async throws -> SandboxResult {
+    let connection = try SandboxConnection.open(path)
+    return try await withTaskCancellationHandler {
+      let (outRead, outWrite) = try makePipe()
+      let (errorRead, errorWrite) = try makePipe()
+      // A sealed file, not a pipe: nobody has to feed it, and a program that never reads can't block us.
+      let inputFile = try Descriptor.sealed(input, name: "stdin")
+      lseek(inputFile.number, 0, SEEK_SET)
+      try connection.spawn(
+        request, streams: [inputFile.number, outWrite.number, errorWrite.number], files: files)
+      outWrite.close()
+      errorWrite.close()
+      let output = Collector(limit: outputLimit, keepsEnd: false)
+      let errors = Collector(limit: Self.errorLimit, keepsEnd: true)
+      let session = Session(connection: connection, output: (outRead, output), errors: (errorRead, errors))
+      let listeners = try await onThread { try session.listening() }
+      do {
+        // The server owns its descriptors; ours close with their objects.
+        try await serve(listeners.mapValues { dup($0.number) })
+      } catch {
+        connection.hangUp()
+        throw error
+      }
+      let receipt = try await onThread { try session.receipt() }
+      let (text, truncated) = output.content
+      return SandboxResult(
+        output: text, outputTruncated: truncated, errorOutput: errors.content.bytes, receipt: receipt)
+    } onCancel: {
+      connection.hangUp()
+    }
+  }
+}
+
+/// Reads the supervisor's words and the program's output together on one thread.
+private struct Session: Sendable {
+  let connection: SandboxConnection
+  let output: (Descriptor, Collector)
+  let errors: (Descriptor, Collector)
+
+  func listening() throws -> [String: Descriptor] {
+    switch try connection.next() {
+    case .listening(let listeners): return listeners
+    case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
+    case .ended(let receipt): throw SandboxRefused("the sandbox ended before it began: \(receipt.exit)")
+    }
+  }
+
+  /// Returns with the receipt. By then nothing of the sandbox lives, so the pipes are at their end once they are empty.
+  func receipt() throws -> Receipt {
+    var open = [output, errors]
+    while true {
+      let readable = try waitReadable([connection.descriptor] + open.map(\.0.number), timeout: nil)
+      for (pipe, readable) in zip(open, readable.dropFirst()).reversed() where readable {
+        if try !pipe.1.take(from: pipe.0) { open.removeAll { $0.0 === pipe.0 } }
+      }
+      if readable[0], case .ended(let receipt) = try connection.next() {
+        for pipe in open { while try pipe.1.take(from: pipe.0) {} }
+        return receipt
+      }
+    }
+  }
+}
+
+/// Keeps the beginning or the end of a stream.
+private final class Collector: Sendable {
+  private let limit: Int
+  private let keepsEnd: Bool
+  private let state = Mutex<(bytes: [UInt8], truncated: Bool)>(([], false))
+
+  init(limit: Int, keepsEnd: Bool) {
+    self.limit = limit
+    self.keepsEnd = keepsEnd
+  }
+
+  var content: (bytes: [UInt8], truncated: Bool) { state.withLock { $0 } }
+
+  /// Takes what is there; false at the end of the stream.
+  func take(from pipe: Descriptor) throws(LinuxError) -> Bool {
+    var buffer = [UInt8](repeating: 0, count: 65536)
+    let count = buffer.withUnsafeMutableBytes { read(pipe.number, $0.baseAddress, $0.count) }
+    if count < 0 && errno == EINTR { return true }
+    if count < 0 { throw LinuxError.last("read", "the program's output") }
+    if count == 0 { return false }
+    state.withLock { state in
+      state.bytes += buffer[..<count]
+      if state.bytes.count > limit {
+        state.truncated = true
+        if keepsEnd { state.bytes.removeFirst(state.bytes.count - limit) } else { state.bytes.removeLast(state.bytes.count - limit) }
+      }
+    }
+    return true
+  }
+}
+
+/// Blocking work on a thread of its own, so that it can't use up Swift's few.
+private func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+  try await withCheckedThrowingContinuation { continuation in
+    detachThread { continuation.resume(with: Result(catching: body)) }
+  }
+}
