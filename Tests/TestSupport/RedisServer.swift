@@ -5,7 +5,7 @@ import Synchronization
 /// A redis-server of a test's own, on a Unix socket in a directory of its own, with every write in an append-only file.
 ///
 /// It ends with `stop()`, when the last reference goes, and also when the test process dies: a shell beside it waits for the end
-/// of a pipe that this process holds open.
+/// of a socket that this process holds open.
 public final class RedisServer: Sendable {
   private struct Running {
     var shell: pid_t
@@ -40,16 +40,24 @@ public final class RedisServer: Sendable {
   }
 
   private func launch() throws {
-    // Another test's child that kept the writing end would keep the server alive.
+    // Another test's child that inherited our end would keep the server alive: close-on-exec from the first moment.
     var ends: [Int32] = [0, 0]
-    guard pipe(&ends) == 0 else { throw TestServerError("pipe: errno \(errno)") }
-    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+    guard socketpair(AF_UNIX, type, 0, &ends) == 0 else { throw TestServerError("socketpair: errno \(errno)") }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
     posix_spawn_file_actions_addopen(&actions, 1, directory + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     defer { posix_spawn_file_actions_destroy(&actions) }
+    // Threads of the Swift runtime may block signals, and a shell that inherits a blocked SIGCHLD waits for ever.
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     let script = """
       redis-server --port 0 --unixsocket "$0/socket" --dir "$0" --appendonly yes --save "" --daemonize no "$@" </dev/null &
       echo $! >"$0/pid"; read -r line; kill -9 $! 2>/dev/null; wait
@@ -58,7 +66,7 @@ public final class RedisServer: Sendable {
     unlink(directory + "/pid")
     var shell = pid_t()
     let pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-    let failure = posix_spawn(&shell, "/bin/sh", &actions, nil, pointers, environ)
+    let failure = posix_spawn(&shell, "/bin/sh", &actions, &attributes, pointers, environ)
     for pointer in pointers { free(pointer) }
     close(ends[0])
     guard failure == 0 else {

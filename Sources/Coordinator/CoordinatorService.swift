@@ -1,0 +1,232 @@
+import Agents
+import Configuration
+import Hub
+import Logging
+import Observe
+import Redis
+import Synchronization
+import Work
+
+/// One coordinator: campaigns for the leader's lock and, while it leads, polls the Hub, queues work and keeps the staleness
+/// schedule. Leading or not, it puts back work whose runner died and shows the queue's depth.
+///
+/// Everything that must survive it is in Redis; several may run, and one leads. Nothing that the Hub, Redis or a definition does
+/// ends `run()`: errors are logged with their sentence, counted, and tried again.
+public final class CoordinatorService: Sendable {
+  /// Tests shorten these.
+  public struct Timing: Sendable, Hashable {
+    /// How long the lock outlives a leader that died.
+    public var leaderTTL: Duration = .seconds(10)
+    /// How often one that does not lead tries to.
+    public var campaignInterval: Duration = .seconds(1)
+    /// How often expired leases are looked for and gauges are set.
+    public var maintenanceInterval: Duration = .seconds(1)
+    /// How often the staleness schedule is looked at.
+    public var stalenessInterval: Duration = .seconds(10)
+    /// The values given above.
+    public init() {}
+  }
+  struct State {
+    var lastPollAt: Double?
+    var unknownAgents: Set<String> = []
+    var unreadable: Set<String> = []
+    var redisTrouble: String?
+  }
+
+  let configuration: Configuration
+  let queue: WorkQueue
+  let hub: any HubAPI
+  let cache: DefinitionCache
+  let metrics: Metrics
+  let logger: Logger
+  let leader: Leader
+  let timing: Timing
+  let now: @Sendable () -> Double
+  let makeID: @Sendable () -> String
+  let jitter: @Sendable () -> Double
+  let state = Mutex(State())
+
+  /// - Parameters:
+  ///   - now: seconds since 1970.
+  ///   - makeID: makes activation ids.
+  ///   - jitter: chance for back-off, from 0 to 1.
+  public init(
+    configuration: Configuration, queue: WorkQueue, hub: any HubAPI, definitions: any DefinitionSource,
+    metrics: Metrics,
+    logger: Logger, timing: Timing = Timing(), now: @escaping @Sendable () -> Double = { WallClock.now },
+    makeID: @escaping @Sendable () -> String = ActivationID.random,
+    jitter: @escaping @Sendable () -> Double = { Double.random(in: 0...1) }
+  ) {
+    self.configuration = configuration
+    self.queue = queue
+    self.hub = hub
+    self.metrics = metrics
+    self.logger = logger
+    self.timing = timing
+    self.now = now
+    self.makeID = makeID
+    self.jitter = jitter
+    cache = DefinitionCache(definitions, metrics: metrics, logger: logger)
+    leader = Leader(queue, ttl: timing.leaderTTL)
+  }
+
+  /// Whether this coordinator leads, as far as its own clock can tell.
+  public var isLeader: Bool { leader.fence != nil }
+  /// When the Hub was last polled with success, seconds since 1970; nil: not yet.
+  public var lastPollAt: Double? { state.withLock { $0.lastPollAt } }
+
+  /// Runs until its task is cancelled; then it gives the lock up, so that another leads at once.
+  public func run() async {
+    let (terms, term) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        await self.campaign { term.yield() }
+        term.finish()
+      }
+      group.addTask { for await _ in terms { await self.lead() } }
+      group.addTask { await self.maintain() }
+    }
+    do { try await leader.resign() } catch {
+      logger.warning("leadership was not handed over; it runs out by itself", metadata: ["error": "\(error)"])
+    }
+    metrics.set("botburrow_coordinator_leader", to: 0)
+  }
+
+  private func campaign(_ elected: () -> Void) async {
+    var led: Fence?
+    while !Task.isCancelled {
+      do throws(RedisError) {
+        let fence = try await leader.campaign()
+        redisAnswered()
+        if let fence, fence != led {
+          logger.notice("this coordinator leads", metadata: ["epoch": "\(fence.epoch)"])
+          elected()
+        } else if fence == nil, led != nil {
+          logger.warning("another coordinator leads now")
+        }
+        led = fence
+      } catch {
+        redisFailed(error)
+        if leader.fence == nil { led = nil }
+      }
+      metrics.set("botburrow_coordinator_leader", to: leader.fence == nil ? 0 : 1)
+      await pause(led == nil ? timing.campaignInterval : min(timing.leaderTTL / 3, .seconds(3)))
+    }
+  }
+
+  /// One term: ends with the leadership.
+  private func lead() async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { await self.pollWhileLeading() }
+      group.addTask { await self.exploreWhileLeading() }
+    }
+  }
+
+  private func pollWhileLeading() async {
+    let interval = configuration.coordinator.pollInterval
+    let backoff = HubBackoff(interval: interval)
+    var failures = 0
+    while !Task.isCancelled, let fence = leader.fence {
+      let started = ContinuousClock.now
+      do {
+        try await poll(fence)
+        failures = 0
+        await pause(until: started + interval)
+      } catch let error as HubError {
+        failures += 1
+        hubFailed(error)
+        await pause(backoff.delay(failures: failures, retryAfter: error.retryAfter, jitter: jitter()))
+      } catch let error as RedisError {
+        redisFailed(error)
+        await pause(min(interval, .seconds(1)))
+      } catch is Deposed {
+        return
+      } catch {
+        failures += 1
+        hubFailed(HubError(operation: "poll", status: nil, reason: "\(error)"))
+        await pause(backoff.delay(failures: failures, retryAfter: nil, jitter: jitter()))
+      }
+    }
+  }
+
+  private func exploreWhileLeading() async {
+    while !Task.isCancelled, let fence = leader.fence {
+      do {
+        try await explore(fence)
+      } catch let error as RedisError {
+        redisFailed(error)
+      } catch is Deposed {
+        return
+      } catch {
+        logger.warning("the staleness schedule was not looked at", metadata: ["error": "\(error)"])
+      }
+      await pause(timing.stalenessInterval)
+    }
+  }
+
+  private func maintain() async {
+    while !Task.isCancelled {
+      do throws(RedisError) {
+        let recovery = try await queue.recover()
+        if recovery != WorkQueue.Recovery(expired: 0, retried: 0, dead: 0) {
+          logger.notice(
+            "work was put back",
+            metadata: [
+              "expired": "\(recovery.expired)", "retried": "\(recovery.retried)", "dead": "\(recovery.dead)",
+            ])
+        }
+        show(try await queue.status())
+        redisAnswered()
+      } catch {
+        redisFailed(error)
+      }
+      await pause(timing.maintenanceInterval)
+    }
+  }
+
+  private func show(_ status: WorkStatus) {
+    for (pool, part) in status.pools {
+      metrics.set("botburrow_runner_queue_depth", [("pool", pool.rawValue)], to: Double(part.queued))
+      metrics.set("botburrow_runner_leased", [("pool", pool.rawValue)], to: Double(part.leased))
+    }
+    metrics.set("botburrow_work_parked", to: Double(status.parked))
+    metrics.set("botburrow_work_retries", to: Double(status.retries))
+    metrics.set("botburrow_dead_letters", to: Double(status.dead))
+    metrics.set("botburrow_staleness_debt", to: Double(status.stalenessDebt))
+  }
+
+  // MARK: Trouble
+
+  func hubFailed(_ error: HubError) {
+    metrics.increment("botburrow_hub_errors_total")
+    logger.warning("the Hub failed", metadata: ["error": "\(error)"])
+  }
+
+  /// Logs the first of a row of failures, and each that is another's.
+  private func redisFailed(_ error: RedisError) {
+    metrics.increment("botburrow_redis_errors_total")
+    let isNew = state.withLock { state in
+      defer { state.redisTrouble = error.description }
+      return state.redisTrouble != error.description
+    }
+    if isNew { logger.error("Redis failed", metadata: ["error": "\(error)"]) }
+  }
+
+  private func redisAnswered() {
+    let was = state.withLock { state in
+      defer { state.redisTrouble = nil }
+      return state.redisTrouble
+    }
+    if was != nil { logger.notice("Redis answers again") }
+  }
+
+  private func pause(_ duration: Duration) async { await pause(until: .now + duration) }
+
+  /// Returns early when the task is cancelled; every loop looks at that.
+  private func pause(until instant: ContinuousClock.Instant) async {
+    do { try await Task.sleep(until: instant) } catch { return }
+  }
+}
+
+/// Another coordinator leads: whatever was decided is not written.
+struct Deposed: Error {}

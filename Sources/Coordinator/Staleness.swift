@@ -1,0 +1,50 @@
+import Agents
+import Hub
+import Work
+
+/// How long an agent may rest before it explores; nil: never.
+public func staleThreshold(of definition: AgentDefinition, default threshold: Duration) -> Duration? {
+  guard definition.discovery.enabled else { return nil }
+  return switch definition.discovery.frequency {
+  case .staleness: threshold
+  case .hourly: .seconds(3600)
+  case .daily: .seconds(24 * 3600)
+  }
+}
+
+/// The first due time of agents that the schedule doesn't have yet (it keeps those that it has): a threshold after the last
+/// activation that the Hub tells of; at once where the Hub calls the agent stale without one; a threshold from now where
+/// the Hub does not call it stale.
+/// - Parameters:
+///   - thresholds: by agent, in the unit of `now`: seconds.
+///   - stale: the Hub's list.
+///   - now: seconds since 1970.
+public func firstDue(
+  _ thresholds: [String: Double], stale: [HubAgent], now: Double
+) -> [(agentID: String, at: Double)] {
+  let known = Dictionary(stale.map { ($0.id, $0) }) { first, _ in first }
+  return thresholds.sorted { $0.key < $1.key }.map { id, threshold in
+    guard let agent = known[id] else { return (id, now + threshold) }
+    return (id, agent.lastActivatedAt.flatMap(ISO8601.seconds).map { $0 + threshold } ?? now)
+  }
+}
+
+/// What to do with an agent that the schedule calls due.
+public enum DueDecision: Sendable, Hashable {
+  /// Queue an exploration; due again at that time.
+  case explore(nextDue: Double)
+  /// It was active meanwhile (a mention, say): due at that time.
+  case later(Double)
+  /// It explores no more.
+  case forget
+}
+
+/// Decides about one due agent. Times are seconds since 1970, `threshold` is in seconds.
+public func decide(_ agent: DueAgent, threshold: Double?, now: Double) -> DueDecision {
+  guard let threshold else { return .forget }
+  if let last = agent.lastActivated, last + threshold > now { return .later(last + threshold) }
+  return .explore(nextDue: now + threshold)
+}
+
+/// How many explorations may be queued now, so that the list never holds more than two rounds of work.
+public func explorationRoom(queued: Int, maxConcurrent: Int) -> Int { max(0, min(100, 2 * maxConcurrent - queued)) }
