@@ -6,11 +6,13 @@ func substitute(_ environment: [String: String], in node: YAMLNode, problems: YA
   switch node.value {
   case .scalar(let text, let plain):
     guard text.contains("$") else { return node }
+    let before = problems.errors.count
     let replaced = substitute(environment, in: text) { offset, sentence in
       // Quotes, escapes and folded lines move columns; only in a plain scalar is the place within it known.
       let column = node.position.column + (plain && !text.contains("\n") ? offset : 0)
       problems.report(sentence, at: YAMLPosition(line: node.position.line, column: column))
     }
+    if problems.errors.count > before { problems.spoiled.insert(node.position) }
     // A variable that is set to nothing, or to "null", is text, not the absence of a value.
     result.value = .scalar(text: replaced, plain: plain && replaced == text)
   case .sequence(let elements):

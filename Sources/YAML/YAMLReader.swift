@@ -37,7 +37,10 @@ final class YAMLProblems {
   let file: String
   private(set) var errors: [YAMLError] = []
   init(file: String) { self.file = file }
+  /// Scalars whose variables could not be filled in: one error for each is enough.
+  var spoiled: Set<YAMLPosition> = []
   func report(_ sentence: String, at position: YAMLPosition) {
+    guard !spoiled.contains(position) else { return }
     errors.append(YAMLError(file: file, position: position, sentence: sentence))
   }
 }
@@ -100,13 +103,15 @@ public final class MappingReader {
     node(key).flatMap { nested($0, named: key, body) }
   }
 
-  /// The mapping under `key`, read by `body`, as `mapping` does; an error where it is absent or null.
+  /// The mapping under `key`, read by `body`, as `mapping` does; an error where it is absent. One that was left empty
+  /// is read as a mapping without keys, so that the error names what is missing in it.
   public func requiredMapping<Value>(_ key: String, _ body: (MappingReader) -> Value) -> Value? {
-    guard let node = node(key) else {
+    if let node = node(key) { return nested(node, named: key, body) }
+    guard let entry = entries.first(where: { $0.key == key }) else {
       reportMissing(key)
       return nil
     }
-    return nested(node, named: key, body)
+    return nested(YAMLNode(.mapping([]), at: entry.position), named: key, body)
   }
 
   /// The list under `key`, each element a mapping read by `body`; empty where it is absent or null.
