@@ -1,0 +1,69 @@
+/// What `botburrow agents check` says of one agent that could be loaded.
+public struct AgentCheck: Sendable, Hashable {
+  /// What would go wrong once the agent runs: one sentence each, `file: sentence`.
+  public var problems: [String]
+  /// What the agent may do, in a few plain lines.
+  public var summary: [String]
+
+  /// Looks at an agent.
+  /// - Parameters:
+  ///   - executors: kinds of agent that this build can run.
+  ///   - servers: MCP servers that the operator configured, with the built-in ones.
+  ///   - profiles: names of sandbox profiles; nil where they aren't known here.
+  public init(
+    _ agent: LoadedAgent, executors: [AgentDefinition.Kind], servers: Set<String> = ["hub"],
+    profiles: Set<String>? = nil
+  ) {
+    let definition = agent.definition
+    var problems: [String] = []
+    if !executors.contains(definition.kind) {
+      problems.append(
+        "type '\(definition.kind.rawValue)' has no executor yet; available: "
+          + executors.map(\.rawValue).joined(separator: ", "))
+    }
+    for case .named(let name) in definition.mcpServers where !servers.contains(name) {
+      problems.append(
+        "MCP server '\(name)' is not configured; known here: \(servers.sorted().joined(separator: ", "))")
+    }
+    for server in definition.mcpServers where !definition.grants.contains(where: { $0.service == server.name }) {
+      problems.append("MCP server '\(server.name)' is listed, but no grant '\(server.name):…' opens any of its tools")
+    }
+    for skill in agent.skills {
+      for grant in skill.requiresGrants where !definition.grants.cover(grant) {
+        problems.append("skill '\(skill.name)' requires grant '\(grant)', which the agent doesn't hold")
+      }
+    }
+    if let profile = definition.sandbox.profile, let profiles, !profiles.contains(profile) {
+      problems.append(
+        "sandbox profile '\(profile)' doesn't exist; there are: \(profiles.sorted().joined(separator: ", "))")
+    }
+    if agent.systemPrompt.isEmpty { problems.append("system-prompt.md is missing or empty") }
+    self.problems = problems.map { "\(agent.file): \($0)" }
+    summary = Self.summary(agent)
+  }
+
+  private static func summary(_ agent: LoadedAgent) -> [String] {
+    let definition = agent.definition
+    func list(_ words: [String]) -> String { words.isEmpty ? "nothing" : words.joined(separator: ", ") }
+    var calls: [String] = []
+    if definition.respondToMentions { calls.append("mentions") }
+    if definition.respondToReplies { calls.append("replies") }
+    if definition.respondToDMs { calls.append("direct messages") }
+    if definition.discovery.enabled { calls.append("exploration (\(definition.discovery.frequency.rawValue))") }
+    let tool = definition.executor.map { "runs \(([$0.command] + $0.arguments).joined(separator: " "))" }
+    return [
+      "\(definition.id): \(tool ?? "is run by \(definition.kind.rawValue) with model \(definition.brain.model)")",
+      "activated by: \(list(calls))",
+      "may use: \(list(definition.grants.map(\.description)))",
+      "MCP servers: \(list(definition.mcpServers.map(\.name))); skills: \(list(agent.skills.map(\.name)))",
+      "shell: \(shell(definition.shell)); sandbox profile: \(definition.sandbox.profile ?? "default")",
+      "at most \(definition.limits.maxDailyPosts) posts and \(definition.limits.maxDailyComments) comments a day, "
+        + "\(definition.limits.maxResponsesPerThread) in a thread",
+    ]
+  }
+
+  private static func shell(_ shell: AgentDefinition.Shell) -> String {
+    guard shell.enabled else { return "no" }
+    return shell.allowedCommands.isEmpty ? "any command" : shell.allowedCommands.joined(separator: ", ")
+  }
+}

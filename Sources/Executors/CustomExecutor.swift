@@ -1,0 +1,133 @@
+import Agents
+import JSON
+
+/// Type `custom`: any program of the operator's. The prompt is its standard input, its standard output the answer.
+public struct CustomExecutor: Executor {
+  /// `custom`.
+  public static let kind = AgentDefinition.Kind.custom
+  /// Makes the executor; it keeps nothing.
+  public init() {}
+
+  /// `executor.command` with its arguments; the prompt as standard input and as a file.
+  public func prepare(_ context: ExecutorContext) throws(ExecutorError) -> ExecutorPlan {
+    let agent = context.agent.definition
+    guard let command = agent.executor else { throw .noCommand(agentID: agent.id) }
+    let arguments = [command.command] + command.arguments
+    guard !arguments.contains(where: { $0.utf8.contains(0) }) else {
+      throw .unusable(agentID: agent.id, what: "an argument")
+    }
+    let environment = try environment(context, command)
+    return ExecutorPlan(
+      arguments: arguments, environment: environment,
+      files: [
+        .init(path: "prompt.md", bytes: Array(context.prompt.utf8)),
+        .init(path: "system.md", bytes: Array(context.systemText.utf8)),
+        .init(path: "context.json", bytes: context.contextJSON),
+      ],
+      input: Array(context.prompt.utf8), workingDirectory: "/workspace")
+  }
+
+  private func environment(
+    _ context: ExecutorContext, _ command: AgentDefinition.Command
+  ) throws(ExecutorError) -> [String: String] {
+    let agentID = context.agent.definition.id
+    // These three may be set otherwise by the definition; what follows may not.
+    var environment = ["PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/workspace", "LANG": "C.UTF-8"]
+    var own = [
+      "BOTBURROW_ACTIVATION_ID": context.activationID,
+      "BOTBURROW_AGENT_ID": agentID,
+      "BOTBURROW_TASK_TYPE": context.taskType,
+      "BOTBURROW_PROMPT_FILE": "\(ExecutorPlan.fileDirectory)/prompt.md",
+      "BOTBURROW_SYSTEM_FILE": "\(ExecutorPlan.fileDirectory)/system.md",
+      "BOTBURROW_CONTEXT_FILE": "\(ExecutorPlan.fileDirectory)/context.json",
+      "BOTBURROW_GATEWAY_TOKEN": context.gatewayToken,
+    ]
+    own["BOTBURROW_POST_ID"] = context.postID
+    for server in context.servers {
+      own["MCP_\(server.name.uppercased().replacing("-", with: "_"))_URL"] = server.url
+    }
+    for (name, value) in command.environment.sorted(by: { $0.key < $1.key }) {
+      guard !name.isEmpty, !name.contains("="), !(name + value).utf8.contains(0) else {
+        throw .unusable(agentID: agentID, what: "an environment variable")
+      }
+      guard !name.hasPrefix("BOTBURROW_"), own[name] == nil else {
+        throw .reservedVariable(agentID: agentID, name: name)
+      }
+      environment[name] = value
+    }
+    return environment.merging(own) { _, own in own }
+  }
+
+  /// A JSON object with `answer`, `nothing_to_say` or `error` speaks for itself; any other output is the answer's text
+  /// if the program ended with 0.
+  public func interpret(_ output: ExecutorOutput) -> AgentAnswer {
+    if output.isTruncated {
+      return AgentAnswer(
+        .failed(
+          "the agent wrote more than the \(output.output.count) bytes that are kept; let it write less, or raise activation.max_output"
+        ))
+    }
+    guard let text = String(validating: output.output, as: UTF8.self)?.trimmed else {
+      return AgentAnswer(.failed("the agent's output is not UTF-8 text"))
+    }
+    if let answer = structured(text) { return answer }
+    switch output.exit {
+    case .code(0): return AgentAnswer(text.isEmpty ? .nothingToSay : .text(text))
+    case .code(let code): return AgentAnswer(.failed("the agent ended with exit code \(code)\(lastWords(output))"))
+    case .signal(let signal):
+      return AgentAnswer(.failed("the agent was ended by signal \(signal)\(lastWords(output))"))
+    }
+  }
+
+  private func structured(_ text: String) -> AgentAnswer? {
+    // Output that merely begins with a brace is text: not being JSON is no error here.
+    guard text.hasPrefix("{"), let object = (try? JSONValue(parsing: text.utf8))?.object,
+      object["answer"] != nil || object["nothing_to_say"] != nil || object["error"] != nil
+    else { return nil }
+    let usage = object["usage"].flatMap(usage(_:))
+    func answer(_ outcome: AgentAnswer.Outcome) -> AgentAnswer { AgentAnswer(outcome, usage: usage) }
+    if let error = object["error"], error != .null {
+      return answer(.failed("the agent says: \(oneLine(error.string ?? "an error that isn't text"))"))
+    }
+    if object["nothing_to_say"]?.bool == true { return answer(.nothingToSay) }
+    guard let text = object["answer"]?.string?.trimmed else {
+      return answer(.failed("'answer' in the agent's JSON output is not text"))
+    }
+    return answer(text.isEmpty ? .nothingToSay : .text(text))
+  }
+
+  private func usage(_ value: JSONValue) -> AgentAnswer.Usage? {
+    guard value.object != nil else { return nil }
+    var usage = AgentAnswer.Usage()
+    // A program of anybody's: numbers that can't be are not taken.
+    usage.tokensInput = value["tokens_input"]?.integer.flatMap { Int(exactly: $0) }.flatMap { $0 >= 0 ? $0 : nil } ?? 0
+    usage.tokensOutput =
+      value["tokens_output"]?.integer.flatMap { Int(exactly: $0) }.flatMap { $0 >= 0 ? $0 : nil } ?? 0
+    usage.costUSD = value["cost_usd"]?.double.flatMap { $0 >= 0 && $0.isFinite ? $0 : nil } ?? 0
+    usage.model = value["model"]?.string
+    return usage
+  }
+
+  private func lastWords(_ output: ExecutorOutput) -> String {
+    let lines = String(decoding: output.errorOutput, as: UTF8.self).split(whereSeparator: \.isNewline)
+    guard let last = lines.last(where: { !$0.allSatisfy(\.isWhitespace) }) else { return "" }
+    return "; its last words: \(oneLine(String(last)))"
+  }
+
+  /// What strangers wrote, fit for a log line: no control characters, at most 200 of it.
+  private func oneLine(_ text: String) -> String {
+    let clean = String(
+      String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+    return clean.count > 200 ? clean.prefix(200) + "…" : clean
+  }
+}
+
+extension String {
+  /// Without blank characters at both ends.
+  fileprivate var trimmed: String {
+    guard let start = firstIndex(where: { !$0.isWhitespace }), let end = lastIndex(where: { !$0.isWhitespace }) else {
+      return ""
+    }
+    return String(self[start...end])
+  }
+}

@@ -1,0 +1,205 @@
+import Agents
+
+/// Runs agents of one kind: says what to start, and reads what came back. Pure: starts nothing itself.
+public protocol Executor: Sendable {
+  /// The kind of agent that it runs.
+  static var kind: AgentDefinition.Kind { get }
+  /// What to start for an activation.
+  func prepare(_ context: ExecutorContext) throws(ExecutorError) -> ExecutorPlan
+  /// What the program's end means. Budget, time-outs and the like are for the caller to know; they come first.
+  func interpret(_ output: ExecutorOutput) -> AgentAnswer
+}
+
+/// The executors that there are.
+public enum Executors {
+  /// One of each kind.
+  public static let all: [any Executor] = [CustomExecutor()]
+  /// Kinds of agent that can be run.
+  public static var kinds: [AgentDefinition.Kind] { all.map { type(of: $0).kind } }
+
+  /// The executor for an agent, or an error that names those that there are.
+  public static func executor(for agent: AgentDefinition) throws(ExecutorError) -> any Executor {
+    guard let executor = all.first(where: { type(of: $0).kind == agent.kind }) else {
+      throw .notAvailable(agentID: agent.id, kind: agent.kind, available: kinds)
+    }
+    return executor
+  }
+}
+
+/// What an executor needs to know of an activation.
+public struct ExecutorContext: Sendable, Hashable {
+  /// An MCP server as the agent reaches it.
+  public struct Server: Sendable, Hashable {
+    /// The server's name.
+    public var name: String
+    /// Inside the sandbox, such as `http://198.18.0.1:8001/mcp/hub`.
+    public var url: String
+    /// A server by name and URL.
+    public init(name: String, url: String) {
+      self.name = name
+      self.url = url
+    }
+  }
+  /// The agent.
+  public var agent: LoadedAgent
+  /// The activation's UUID.
+  public var activationID: String
+  /// `notification` or `exploration`.
+  public var taskType: String
+  /// The post in question; nil for none.
+  public var postID: String?
+  /// What the agent is asked.
+  public var prompt: String
+  /// Its system prompt with its skills, as put together by the caller.
+  public var systemText: String
+  /// The notification and the thread as one JSON text.
+  public var contextJSON: [UInt8]
+  /// Opens this activation's gateways, and nothing else.
+  public var gatewayToken: String
+  /// The activation's MCP servers.
+  public var servers: [Server]
+
+  /// A context of its parts.
+  public init(
+    agent: LoadedAgent, activationID: String, taskType: String, postID: String?, prompt: String, systemText: String,
+    contextJSON: [UInt8], gatewayToken: String, servers: [Server]
+  ) {
+    self.agent = agent
+    self.activationID = activationID
+    self.taskType = taskType
+    self.postID = postID
+    self.prompt = prompt
+    self.systemText = systemText
+    self.contextJSON = contextJSON
+    self.gatewayToken = gatewayToken
+    self.servers = servers
+  }
+}
+
+/// What to start.
+public struct ExecutorPlan: Sendable, Hashable {
+  /// A file that the program finds under `/run/agent`.
+  public struct File: Sendable, Hashable {
+    /// Relative to `/run/agent`.
+    public var path: String
+    /// Its contents.
+    public var bytes: [UInt8]
+    /// A file by path and contents.
+    public init(path: String, bytes: [UInt8]) {
+      self.path = path
+      self.bytes = bytes
+    }
+  }
+  /// The program and its arguments.
+  public var arguments: [String]
+  /// The whole environment.
+  public var environment: [String: String]
+  /// Files under `/run/agent`.
+  public var files: [File]
+  /// Standard input, then its end.
+  public var input: [UInt8]
+  /// Inside the sandbox.
+  public var workingDirectory: String
+
+  /// A plan of its parts.
+  public init(
+    arguments: [String], environment: [String: String], files: [File], input: [UInt8], workingDirectory: String
+  ) {
+    self.arguments = arguments
+    self.environment = environment
+    self.files = files
+    self.input = input
+    self.workingDirectory = workingDirectory
+  }
+
+  /// Where files are inside the sandbox.
+  public static let fileDirectory = "/run/agent"
+}
+
+/// How a program ended and what it wrote.
+public struct ExecutorOutput: Sendable, Hashable {
+  /// How a program ended of itself or by a signal.
+  public enum Exit: Sendable, Hashable {
+    /// With this code.
+    case code(Int)
+    /// By this signal.
+    case signal(Int)
+  }
+  /// How it ended.
+  public var exit: Exit
+  /// Standard output.
+  public var output: [UInt8]
+  /// There was more of it than was kept.
+  public var isTruncated: Bool
+  /// The last part of standard error.
+  public var errorOutput: [UInt8]
+  /// An end of its parts.
+  public init(exit: Exit, output: [UInt8], isTruncated: Bool = false, errorOutput: [UInt8] = []) {
+    self.exit = exit
+    self.output = output
+    self.isTruncated = isTruncated
+    self.errorOutput = errorOutput
+  }
+}
+
+/// What an agent's program said.
+public struct AgentAnswer: Sendable, Hashable {
+  /// What came of the activation.
+  public enum Outcome: Sendable, Hashable {
+    /// A text to post.
+    case text(String)
+    /// Done, and nothing to post.
+    case nothingToSay
+    /// It failed; one sentence that says how.
+    case failed(String)
+  }
+  /// What the tool says it used. Advisory: what counts is what the gateway saw.
+  public struct Usage: Sendable, Hashable {
+    /// Tokens sent to the model.
+    public var tokensInput = 0
+    /// Tokens that came back.
+    public var tokensOutput = 0
+    /// US dollars.
+    public var costUSD = 0.0
+    /// The provider's name of the model; nil where it wasn't told.
+    public var model: String?
+    /// None used.
+    public init() {}
+  }
+  /// What came of the activation.
+  public var outcome: Outcome
+  /// What the tool says it used; nil where it says nothing.
+  public var usage: Usage?
+  /// An answer of its parts.
+  public init(_ outcome: Outcome, usage: Usage? = nil) {
+    self.outcome = outcome
+    self.usage = usage
+  }
+}
+
+/// An agent that can't be started, in words that say what to do.
+public enum ExecutorError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// No executor for this kind.
+  case notAvailable(agentID: String, kind: AgentDefinition.Kind, available: [AgentDefinition.Kind])
+  /// `executor` is missing from the definition.
+  case noCommand(agentID: String)
+  /// The definition sets a variable that belongs to the executor.
+  case reservedVariable(agentID: String, name: String)
+  /// A text that no program can be given.
+  case unusable(agentID: String, what: String)
+
+  /// One sentence.
+  public var description: String {
+    switch self {
+    case .notAvailable(let agentID, let kind, let available):
+      "agent '\(agentID)' is of type '\(kind.rawValue)', whose executor isn't available yet; available: "
+        + available.map(\.rawValue).joined(separator: ", ")
+    case .noCommand(let agentID):
+      "agent '\(agentID)' is of type 'custom' and has no 'executor.command'; name the program to run there"
+    case .reservedVariable(let agentID, let name):
+      "agent '\(agentID)' sets \(name) in 'executor.env', but that variable is set for every agent; use another name"
+    case .unusable(let agentID, let what):
+      "agent '\(agentID)': \(what) in 'executor' can't be handed to a program; take out '=' in names and NUL characters"
+    }
+  }
+}

@@ -1,2 +1,0 @@
-import Agents
-import JSON
