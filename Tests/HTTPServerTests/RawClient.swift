@@ -5,6 +5,7 @@ import Glibc
 final class RawClient: Sendable {
   struct Failure: Error { var operation: String, code: Int32 }
   private let descriptor: Int32
+  private let queue = DispatchQueue(label: "raw client")
 
   init(port: Int) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -70,10 +71,10 @@ final class RawClient: Sendable {
     return all
   }
 
-  /// On a thread of Dispatch's: a blocking `recv` on Swift's own threads would keep the server's handlers from running.
+  /// On a queue of its own: a blocking `recv` on Swift's own threads would keep the server's handlers from running.
   private func readSome() async throws -> String? {
     try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global().async {
+      queue.async {
         var buffer = [UInt8](repeating: 0, count: 65536)
         let count = recv(self.descriptor, &buffer, buffer.count, 0)
         if count < 0 {

@@ -1,0 +1,92 @@
+/// What a metric measures: the HELP and TYPE lines of its exposition and the labels its series have.
+public struct MetricDescription: Sendable {
+  /// The Prometheus types this registry knows.
+  public enum Kind: String, Sendable { case counter, gauge, histogram }
+  /// As exposed.
+  public let name: String
+  /// How it is exposed.
+  public let kind: Kind
+  /// One sentence for the operator.
+  public let help: String
+  /// Label names in the order of the exposition.
+  public let labels: [String]
+  /// Upper bounds of a histogram's buckets, in its unit.
+  public let buckets: [Double]
+
+  /// Describes a metric. `buckets` count for histograms only.
+  public init(
+    _ name: String, _ kind: Kind, _ help: String, labels: [String] = [], buckets: [Double] = Self.activationSeconds
+  ) {
+    self.name = name
+    self.kind = kind
+    self.help = help
+    self.labels = labels
+    self.buckets = kind == .histogram ? buckets : []
+  }
+
+  /// An activation takes from below a second (a shell script) to an hour (the longest timeout).
+  public static let activationSeconds: [Double] = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600]
+  /// A call over the network, or the making of a sandbox.
+  public static let callSeconds: [Double] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+  ]
+
+  /// Every metric of the system. The first four are a contract: names and labels never change.
+  public static let all: [MetricDescription] = [
+    .init(
+      "botburrow_activations_total", .counter, "Activations that ended, by how they ended.",
+      labels: ["agent", "tool_type", "status"]),
+    .init(
+      "botburrow_activation_duration_seconds", .histogram, "Time from claim to the end of an activation.",
+      labels: ["agent", "tool_type"]),
+    .init(
+      "botburrow_tokens_total", .counter, "Model tokens, by direction (input or output).",
+      labels: ["agent", "tool_type", "direction"]),
+    .init("botburrow_runner_queue_depth", .gauge, "Work items that wait in a pool's list.", labels: ["pool"]),
+
+    .init("botburrow_active_activations", .gauge, "Activations that run now.", labels: ["pool"]),
+    .init("botburrow_claims_total", .counter, "Tries to claim work, by result.", labels: ["pool", "result"]),
+    .init("botburrow_lost_leases_total", .counter, "Activations ended because their lease was lost.", labels: ["pool"]),
+    .init("botburrow_requeued_total", .counter, "Work items put back after a lease ran out.", labels: ["pool"]),
+    .init(
+      "botburrow_dead_letters_total", .counter, "Work items moved to the dead-letter list, by reason.",
+      labels: ["pool", "reason"]),
+    .init("botburrow_dead_letters", .gauge, "Work items in the dead-letter list."),
+    .init("botburrow_outbox_depth", .gauge, "Effects on the Hub that still wait to be carried out."),
+    .init(
+      "botburrow_assigned_total", .counter, "Work items the coordinator assigned.", labels: ["pool", "task_type"]),
+    .init("botburrow_leader", .gauge, "1 where this coordinator leads, else 0."),
+    .init("botburrow_polls_total", .counter, "Polls of the Hub by the coordinator, by result.", labels: ["result"]),
+    .init(
+      "botburrow_unreadable_notifications_total", .counter, "Notifications of the Hub that could not be read."),
+    .init(
+      "botburrow_unknown_agents_total", .counter, "Notifications and listings of agents that have no definition."),
+    .init(
+      "botburrow_definition_errors_total", .counter, "Agent definitions that could not be loaded.", labels: ["agent"]),
+    .init(
+      "botburrow_hub_requests_total", .counter, "Requests to the Hub, by operation and result.",
+      labels: ["operation", "result"]),
+    .init(
+      "botburrow_hub_errors_total", .counter, "Requests that the Hub did not carry out, by operation and status.",
+      labels: ["operation", "status"]),
+    .init(
+      "botburrow_sandbox_start_seconds", .histogram, "Time to make a sandbox, up to the start of its program.",
+      labels: ["profile"], buckets: callSeconds),
+    .init("botburrow_sandboxes", .gauge, "Sandboxes that exist now."),
+    .init(
+      "botburrow_sandbox_denials_total", .counter, "Sandboxes refused by the supervisor, by reason.",
+      labels: ["profile", "reason"]),
+    .init(
+      "botburrow_sandbox_ends_total", .counter, "Sandboxes that ended, by cause (exit, signal, timeout, oom, …).",
+      labels: ["profile", "cause"]),
+    .init(
+      "botburrow_mcp_calls_total", .counter, "Tool calls through the MCP gateway.",
+      labels: ["agent", "server", "status"]),
+    .init(
+      "botburrow_gateway_denials_total", .counter, "Calls that a gateway refused, by reason.",
+      labels: ["agent", "reason"]),
+    .init("botburrow_http_handler_errors_total", .counter, "Requests answered 500 because a handler failed."),
+    .init("botburrow_redis_errors_total", .counter, "Redis commands that failed.", labels: ["operation"]),
+    .init("botburrow_budget_refusals_total", .counter, "Activations not begun: the budget is used.", labels: ["agent"]),
+  ]
+}
