@@ -42,6 +42,7 @@ public actor GatewayListener {
     isStopped = true
     let ending = servers
     servers = []
-    for server in ending { await server.stop() }
+    // Whoever called is gone with its sandbox; only what is on its way to the Hub is worth a moment.
+    for server in ending { await server.stop(grace: .seconds(2)) }
   }
 }

@@ -1,5 +1,6 @@
 import Agents
 import Gateway
+import Glibc
 import HTTPServer
 import Sandbox
 
@@ -22,7 +23,7 @@ extension Activation {
       let result = try await services.launcher.run(
         launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
         serve: { listeners in
-          // A listener that nobody asked for is not served; the supervisor hands over those of the request alone.
+          for (name, descriptor) in listeners where name != "hub" { close(descriptor) }
           guard let descriptor = listeners["hub"] else { return }
           try await gateways.serve(server, at: .listener(descriptor: descriptor))
         })

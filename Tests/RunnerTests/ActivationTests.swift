@@ -1,0 +1,257 @@
+import Agents
+import Gateway
+import Hub
+import JSON
+import TestSupport
+import Testing
+import Work
+
+@testable import Runner
+
+@Suite("One activation, step by step")
+struct ActivationTests {
+  @Test("a mention becomes a comment, read marks, consumption, a receipt, a log line")
+  func wholeWay() async throws {
+    let world = try World(FakeLauncher(says: "Hi Ada\n"))
+    let activation = world.activation()
+    let end = await activation.perform()
+    activation.close(end)
+    #expect(end.failure == nil)
+    let state = world.hub.state
+    #expect(state.comments == [.init(postID: "12", agentID: "claude-coder-1", content: "Hi Ada", key: "a-1-0")])
+    #expect(state.read == ["n1"])
+    #expect(state.consumption.map(\.key) == ["a-1-3"])
+    #expect(state.consumption.first?.0.tool_type == "custom")
+    #expect(state.activated.map(\.key) == ["a-1-2"])
+    #expect(
+      state.calls == ["unreadNotifications(agentID:)", "post", "comment", "markRead", "report", "activated"])
+
+    let receipt = try world.receipt("a-1")
+    #expect(receipt["status"] == "success")
+    #expect(receipt["agent_id"] == "claude-coder-1")
+    #expect(receipt["seccomp_mode"] == 2)
+    #expect(receipt["answer"] == ["posted": true, "comment_id": "made-1", "characters": 7])
+    #expect(receipt["task"] == ["type": "notification", "post_id": "12", "notification_ids": ["n1"]])
+    #expect(receipt["consumption"]?["tokens_input"] == 0)
+
+    let line = try #require(world.logged.lines.first { $0.message == "activation" })
+    for field in ["activation_id", "agent_id", "tool_type", "duration", "tokens"] {
+      #expect(line.metadata[field] != nil)
+    }
+    #expect(line.metadata["tokens"] == ["input": "0", "output": "0"])
+  }
+
+  @Test("what the sandbox is asked for")
+  func request() async throws {
+    let hub = Grant(service: "hub", permission: "read")
+    let launcher = FakeLauncher(says: "")
+    let world = try World(
+      launcher,
+      agents: [
+        agent(grants: [hub]) {
+          $0.sandbox.profile = "strict"
+          $0.sandbox.timeout = .seconds(90)
+        }
+      ])
+    _ = await world.activation().perform()
+    let program = try #require(launcher.programs.first)
+    #expect(program.request.activationID == "a-1")
+    #expect(program.request.profile == "strict")
+    #expect(program.request.arguments == ["/usr/bin/answer", "--now"])
+    #expect(program.request.limits.timeoutSeconds == 90)
+    #expect(program.request.listeners == [.init(name: "hub", port: 8001)])
+    #expect(program.request.environment["TZ"] == "UTC")
+    #expect(program.request.environment["MCP_HUB_URL"] == "http://198.18.0.1:8001/mcp/hub")
+    #expect(program.input.hasPrefix("You are claude-coder-1"))
+    #expect(program.files.values.contains("Be kind."))
+  }
+
+  @Test("an agent without a hub grant gets no listener and no token")
+  func noGrant() async throws {
+    let launcher = FakeLauncher(says: "")
+    let world = try World(launcher)
+    _ = await world.activation().perform()
+    let request = try #require(launcher.programs.first?.request)
+    #expect(request.profile == "default")
+    #expect(request.listeners.isEmpty)
+    #expect(request.environment["MCP_HUB_URL"] == nil)
+    #expect(!request.environment.values.contains("token"))
+  }
+
+  @Test("nothing to say is a success: nothing posted, read marks set")
+  func silent() async throws {
+    let world = try World(FakeLauncher(says: " \n"))
+    let end = await world.activation().perform()
+    #expect(end.failure == nil)
+    #expect(end.posted == .nothing(.silent))
+    #expect(world.hub.state.comments.isEmpty)
+    #expect(world.hub.state.read == ["n1"])
+  }
+
+  @Test("an agent that comments through its hub tools is not quoted a second time")
+  func ownComment() async throws {
+    let launcher = FakeLauncher { program in
+      let answer = try await program.call("create_comment", ["post_id": "12", "content": "From inside"])
+      return .init(output: answer["result"]?["isError"] == false ? "From outside" : "failed: \(answer)")
+    }
+    let world = try World(launcher, agents: [agent(grants: [Grant(service: "hub", permission: "write")])])
+    let activation = world.activation()
+    let end = await activation.perform()
+    activation.close(end)
+    #expect(end.failure == nil)
+    #expect(end.posted == .nothing(.commentedItself))
+    #expect(world.hub.state.comments.map(\.content) == ["From inside"])
+    #expect(try world.receipt("a-1")["effects"] == [["kind": "comment", "id": "made-1", "post_id": "12"]])
+  }
+
+  @Test("a second run after a crash posts nothing twice, whatever it says")
+  func again() async throws {
+    let world = try World(FakeLauncher(says: "First words"))
+    _ = await world.activation().perform()
+    var second = world
+    second.launcher = FakeLauncher(says: "Second words")
+    let end = await second.activation(attempt: 1).perform()
+    #expect(end.failure == nil)
+    #expect(end.posted == .earlier)
+    #expect(world.hub.state.comments.map(\.content) == ["First words"])
+    #expect(world.hub.state.consumption.map(\.key) == ["a-1-3", "a-1-4"])
+  }
+
+  @Test("the Hub away for a moment is waited for, with one key")
+  func shortOutage() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    let away = HubError(operation: "POST /posts/12/comments", status: 503, reason: "away")
+    world.hub.fail("comment", [away, away])
+    let end = await world.activation().perform()
+    #expect(end.failure == nil)
+    #expect(world.hub.state.comments.count == 1)
+    #expect(world.hub.state.calls.filter { $0 == "comment" }.count == 3)
+  }
+
+  @Test("the Hub away for longer: again later, at the time that it asked for")
+  func longOutage() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    world.hub.fail(
+      "comment",
+      [HubError(operation: "POST /posts/12/comments", status: 503, reason: "away", retryAfter: .seconds(120))])
+    let end = await world.activation().perform()
+    #expect(end.failure?.description == "the answer can't be posted: Hub: POST /posts/12/comments: away")
+    #expect(end.failure?.remedy == .retry(after: .seconds(120)))
+    #expect(world.hub.state.read.isEmpty)
+  }
+
+  @Test("a report that can't be delivered does not undo the answer")
+  func report() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    world.hub.fail("report", [HubError(operation: "POST /system/consumption", status: 400, reason: "no")])
+    let end = await world.activation().perform()
+    #expect(end.failure == nil)
+    #expect(world.hub.state.activated.count == 1)
+    #expect(world.logged.lines.contains { $0.message == "report not delivered" })
+  }
+
+  @Test("marks that can't be set are a failure: unread, it would be answered again by another activation")
+  func marks() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    world.hub.fail(
+      "markRead", [HubError(operation: "POST /notifications/read", status: 400, reason: "no")])
+    let end = await world.activation().perform()
+    #expect(
+      end.failure?.description == "notifications can't be marked as read: Hub: POST /notifications/read: no")
+  }
+
+  @Test(
+    "what can't be mended by trying again is dead, with a sentence",
+    arguments: [
+      ("ghost", "12", "a-1", "the definition of agent ghost can't be used: agents/ghost/config.yaml is not there"),
+      ("claude-coder-1", "99", "a-1", "post 99 can't be read: Hub: GET /posts/99: no such post"),
+      ("claude-coder-1", "12", "../a", "activation_id '../a' is not an id; use a UUID"),
+      ("bare", "12", "a-1", "agent bare is of type custom and has no 'executor.command' in its config.yaml"),
+    ])
+  func dead(_ name: String, _ post: String, _ id: String, _ sentence: String) async throws {
+    let launcher = FakeLauncher(says: "Hi")
+    let world = try World(launcher, agents: [agent(), agent("bare") { $0.executor = nil }])
+    let activation = world.activation(id, agent: name, post: post)
+    let end = await activation.perform()
+    activation.close(end)
+    #expect(end.failure?.description == sentence)
+    #expect(end.failure?.remedy == .dead)
+    #expect(launcher.programs.isEmpty)
+    #expect(world.hub.state.comments.isEmpty)
+  }
+
+  @Test("a failed run posts nothing, reports what it used, and is kept in the receipt")
+  func failedRun() async throws {
+    let world = try World(FakeLauncher { _ in .init(output: "half an ans", error: "boom\n", exit: .exited(code: 2)) })
+    let activation = world.activation()
+    let end = await activation.perform()
+    activation.close(end)
+    #expect(end.failure?.description == "the agent exited with 2: boom")
+    #expect(world.hub.state.comments.isEmpty)
+    #expect(world.hub.state.read.isEmpty)
+    #expect(world.hub.state.consumption.count == 1)
+    #expect(try world.receipt("a-1")["failure"] == "the agent exited with 2: boom")
+    #expect(try world.receipt("a-1")["status"] == "failed")
+  }
+
+  @Test("a supervisor that is away is a failure to try again")
+  func noSupervisor() async throws {
+    let world = try World(FakeLauncher { _ in throw Unexpected("no supervisor at /run/x: ECONNREFUSED") })
+    let end = await world.activation().perform()
+    #expect(
+      end.failure?.description == "the supervisor could not run the agent: no supervisor at /run/x: ECONNREFUSED")
+    #expect(end.failure?.remedy == .retry(after: nil))
+  }
+
+  @Test("an exploration comments where the agent says, or nowhere")
+  func exploration() async throws {
+    let said = FakeLauncher(says: #"{"post_id": "12", "answer": "Nice"}"#)
+    let world = try World(said)
+    world.hub.change { $0.feed = [Post(id: "12", content: "News")] }
+    let end = await world.activation(type: .exploration, post: nil, notifications: []).perform()
+    #expect(end.failure == nil)
+    #expect(world.hub.state.comments.map(\.postID) == ["12"])
+    #expect(said.programs.first?.input.contains("> News") == true)
+    let quiet = try World(FakeLauncher(says: "Just thinking aloud"))
+    let nothing = await quiet.activation(type: .exploration, post: nil, notifications: []).perform()
+    #expect(nothing.failure == nil)
+    #expect(nothing.posted == .nothing(.noThread))
+    #expect(quiet.hub.state.comments.isEmpty)
+  }
+
+  @Test("a lease that was lost before the answer posts nothing")
+  func lost() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    var activation = world.activation()
+    activation.stillOurs = { false }
+    let end = await activation.perform()
+    #expect(end.failure?.status == .lost)
+    #expect(world.hub.state.comments.isEmpty)
+    #expect(world.hub.state.read.isEmpty)
+  }
+
+  @Test("by hand: the answer is returned, and posted only if wanted")
+  func once() async throws {
+    let world = try World(FakeLauncher(says: "Hello"))
+    let shown = await ActivateOnce(services: world.services).run(
+      agentID: "claude-coder-1", activationID: "b-1", instruction: "Say hello.")
+    #expect(shown.failure == nil)
+    #expect(shown.answer == "Hello")
+    #expect(shown.posted == .nothing(.notWanted))
+    #expect(world.hub.state.calls.isEmpty)
+    #expect(world.launcher.programs.first?.input.contains("Say hello.") == true)
+    let posted = await ActivateOnce(services: world.services).run(
+      agentID: "claude-coder-1", activationID: "b-2", postID: "12", posts: true)
+    #expect(posted.posted == .comment(id: "made-1"))
+    #expect(try world.receipt("b-2")["status"] == "success")
+  }
+
+  @Test("a receipt that can't be kept is said and counted, and harms nothing else")
+  func receiptFolder() throws {
+    #expect(
+      throws: ReceiptError(
+        "the receipt /nowhere/a.json can't be written: open /nowhere/.a.json.new: ENOENT (No such file or directory); "
+          + "does /nowhere exist, and is it writable?")
+    ) { try ReceiptFolder(path: "/nowhere").write([:], activationID: "a") }
+  }
+}
