@@ -23,7 +23,7 @@ extension Activation {
       let result = try await services.launcher.run(
         launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
         serve: { listeners in
-          for (name, descriptor) in listeners where name != "hub" { close(descriptor) }
+          for (name, descriptor) in listeners where name != "hub" { _ = Glibc.close(descriptor) }
           guard let descriptor = listeners["hub"] else { return }
           try await gateways.serve(server, at: .listener(descriptor: descriptor))
         })

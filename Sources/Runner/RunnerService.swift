@@ -1,6 +1,7 @@
 import Logging
 import Observe
 import Redis
+import Synchronization
 import Work
 
 /// One runner process of one pool: claims while it has a free place, runs each activation as a task of its own, waits without
@@ -36,6 +37,7 @@ public final class RunnerService: Sendable {
   private let services: RunnerServices
   private let options: Options
   private let slots: Slots
+  private let running = Mutex(0)
   /// No more claims.
   private let stopping = Latch()
   /// Activations that still run are given back.
@@ -50,7 +52,7 @@ public final class RunnerService: Sendable {
   }
 
   /// Activations that run in this process now.
-  public var active: Int { slots.used }
+  public var active: Int { running.withLock { $0 } }
   /// Whether it takes no more work.
   public var isStopping: Bool { stopping.isOpen }
 
@@ -68,12 +70,12 @@ public final class RunnerService: Sendable {
           slots.give()
           continue
         }
+        count(+1)
         group.addTask {
           await self.work(on: lease)
+          self.count(-1)
           self.slots.give()
-          self.showActive()
         }
-        showActive()
       }
       // Ends the recovery; on a cancellation nothing else opened it.
       stopping.open()
@@ -92,9 +94,12 @@ public final class RunnerService: Sendable {
     while slots.used > 0, !Task.isCancelled { await slots.freed().wait() }
   }
 
-  private func showActive() {
-    services.metrics.set(
-      "botburrow_runner_active_activations", [("pool", options.pool.rawValue)], to: Double(slots.used))
+  private func count(_ change: Int) {
+    let now = running.withLock { running in
+      running += change
+      return running
+    }
+    services.metrics.set("botburrow_runner_active_activations", [("pool", options.pool.rawValue)], to: Double(now))
   }
 
   /// One claim, and the wait after one that gave nothing.

@@ -80,7 +80,7 @@ final class FakeLauncher: SandboxLauncher {
     return SandboxResult(
       output: Array(end.output.utf8), outputTruncated: end.truncated, errorOutput: Array(end.error.utf8),
       receipt: Receipt(
-        activationID: request.activationID, exit: end.exit, json: ["exit": "\(end.exit)", "seccomp_mode": 2]))
+        activationID: request.activationID, exit: end.exit, json: ["exit": .string("\(end.exit)"), "seccomp_mode": 2]))
   }
 
   private static func listen() throws -> (descriptor: Int32, port: UInt16) {

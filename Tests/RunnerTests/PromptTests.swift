@@ -117,7 +117,9 @@ struct PromptTests {
 
   @Test("notifications: those that the item names, or those of its post, or all")
   func notifications() {
-    let all = ["1", "2"].map { HubNotification(id: "n\($0)", type: "mention", agentID: "a", postID: $0) }
+    let all = ["1", "2"].map { (id: String) in
+      HubNotification(id: "n\(id)", type: "mention", agentID: "a", postID: id)
+    }
     func ids(_ post: String?, _ named: [String]) -> [String] {
       let task = ActivationTask(
         activationID: "a", agentID: "a", type: .notification, postID: post, notificationIDs: named)

@@ -197,7 +197,8 @@ struct ServiceTests {
   func cancelled() async throws {
     let running = try await Running(World(FakeLauncher(says: "x")))
     let task = Task { await running.service.run() }
-    try await running.until("waiting") { running.service.active == 1 }
+    try await running.push(#"{"agent_id":"claude-coder-1","post_id":"12"}"#)
+    try await running.until("done") { try await running.queue.status().counts["done"] == 1 }
     task.cancel()
     await task.value
     #expect(running.service.active == 0)

@@ -10,6 +10,12 @@ package final class FakeHub: HubAPI {
     package var agentID: String
     package var content: String
     package var key: String
+    package init(postID: String, agentID: String, content: String, key: String) {
+      self.postID = postID
+      self.agentID = agentID
+      self.content = content
+      self.key = key
+    }
   }
   /// Everything that reached the Hub.
   package struct State: Sendable {
