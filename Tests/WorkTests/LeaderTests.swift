@@ -1,0 +1,143 @@
+import Redis
+import Synchronization
+import TestSupport
+import Testing
+import Work
+
+@Suite struct LeaderTests {
+  static func item(_ id: String, agent: String = "a", notifications: [String] = [], task: TaskType = .notification)
+    -> WorkItem
+  {
+    WorkItem(activationID: id, agentID: agent, taskType: task, notificationIDs: notifications)
+  }
+
+  @Test func oneLeadsAndTheOtherTakesOverWhenItResigns() async throws {
+    let bench = try await Bench()
+    let one = Leader(bench.queue, nonce: "one")
+    let two = Leader(bench.queue, nonce: "two")
+    #expect(try await one.campaign() == Fence(value: "1:one"))
+    #expect(try await two.campaign() == nil)
+    #expect(try await one.campaign() == Fence(value: "1:one"))
+    #expect(try await bench.plain.command(["GET", "coordinator:leader"]).string == "1:one")
+    try await one.resign()
+    #expect(one.fence == nil)
+    #expect(try await two.campaign() == Fence(value: "2:two"))
+    // Resigning without the lock takes nobody else's.
+    try await one.resign()
+    #expect(try await two.campaign()?.epoch == 2)
+  }
+
+  @Test func aLeaderThatWasStoppedWritesNothingWhenItWakes() async throws {
+    let bench = try await Bench()
+    let stopped = Leader(bench.queue, ttl: .milliseconds(200), nonce: "stopped")
+    let fence = try #require(try await stopped.campaign())
+    // It does not renew; the other takes over when the lock has run out.
+    let next = Leader(bench.queue, nonce: "next")
+    while try await next.campaign() == nil {}
+    #expect(stopped.fence == nil)
+    let before = try await bench.plain.command(["DBSIZE"])
+    // What it had decided before it was stopped is refused, whatever it believes.
+    #expect(try await bench.queue.enqueue(Self.item("x", notifications: ["n"]), pool: .hybrid, fence: fence) == .fenced)
+    #expect(try await bench.queue.scheduleNew([("a", 1)], fence: fence) == false)
+    #expect(try await bench.queue.reschedule([("a", 1)], fence: fence) == false)
+    #expect(try await bench.queue.unschedule(["a"], fence: fence) == false)
+    #expect(try await bench.queue.takeDue(1, fence: fence) == nil)
+    #expect(try await bench.plain.command(["DBSIZE"]) == before)
+    #expect(try await bench.length(.hybrid) == 0)
+    // Its renewal finds another, and its resignation takes nothing.
+    #expect(try await stopped.campaign() == nil)
+    try await stopped.resign()
+    #expect(try await next.campaign()?.epoch == 2)
+  }
+
+  @Test func itStepsDownByItsOwnClockBeforeTheLockRunsOut() async throws {
+    let bench = try await Bench()
+    let start = ContinuousClock.now
+    let elapsed = Mutex(Duration.zero)
+    let leader = Leader(bench.queue, ttl: .seconds(10), now: { start + elapsed.withLock { $0 } })
+    _ = try await leader.campaign()
+    elapsed.withLock { $0 = .milliseconds(8_999) }
+    #expect(leader.fence != nil)
+    elapsed.withLock { $0 = .seconds(9) }
+    #expect(leader.fence == nil)
+    // Nobody else took it: the same epoch goes on.
+    #expect(try await leader.campaign()?.epoch == 1)
+  }
+
+  @Test func theLockIsKeptWhileRedisIsAwayForAMoment() async throws {
+    let bench = try await Bench()
+    let leader = Leader(bench.queue)
+    let fence = try #require(try await leader.campaign())
+    bench.server.kill9()
+    await #expect(throws: RedisError.self) { try await leader.campaign() }
+    #expect(leader.fence == fence)
+    try await bench.server.start()
+    #expect(try await leader.campaign() == fence)
+  }
+
+  @Test func aNotificationIsQueuedOnce() async throws {
+    let bench = try await Bench()
+    let fence = try #require(try await Leader(bench.queue).campaign())
+    #expect(
+      try await bench.queue.enqueue(Self.item("x", notifications: ["n1", "n2"]), pool: .notification, fence: fence)
+        == .queued)
+    // The next poll sees n2 still unread, after a crash even under another id.
+    #expect(
+      try await bench.queue.enqueue(Self.item("y", notifications: ["n2", "n3"]), pool: .notification, fence: fence)
+        == .duplicate)
+    let known = try await bench.queue.notificationStates(["n1", "n2", "n3"])
+    #expect(known == ["n1": .waiting(activationID: "x"), "n2": .waiting(activationID: "x")])
+    let lease = try await bench.lease()
+    #expect(lease.activationID == "x")
+    #expect(try await bench.claim() == .empty)
+    try await bench.queue.finish(lease, .done)
+    #expect(try await bench.queue.notificationStates(["n1"]) == ["n1": .done(activationID: "x")])
+    #expect(
+      try await bench.queue.enqueue(Self.item("z", notifications: ["n1"]), pool: .notification, fence: fence)
+        == .duplicate)
+  }
+
+  @Test func deadNotificationsAreNeitherQueuedAgainNorForgotten() async throws {
+    let bench = try await Bench()
+    let fence = try #require(try await Leader(bench.queue).campaign())
+    let item = Self.item("x", notifications: ["n"])
+    _ = try await bench.queue.enqueue(item, pool: .notification, fence: fence)
+    try await bench.queue.finish(try await bench.lease(), .dead(reason: "the definition has no command"))
+    #expect(try await bench.queue.notificationStates(["n"]) == ["n": .dead(activationID: "x")])
+    #expect(try await bench.queue.enqueue(item, pool: .notification, fence: fence) == .duplicate)
+    let letter = try #require(try await bench.queue.dead().first)
+    #expect(letter.reason == "the definition has no command")
+    // Pushing the kept bytes again is how an operator has it tried once more.
+    _ = try await bench.plain.command(["LPUSH", RedisArgument(Pool.notification.list), RedisArgument(letter.raw)])
+    #expect(try await bench.lease().activationID == "x")
+  }
+
+  @Test func theScheduleGivesTheMostOverdueFirst() async throws {
+    let bench = try await Bench()
+    let fence = try #require(try await Leader(bench.queue).campaign())
+    let far = 32_503_680_000.0
+    #expect(try await bench.queue.scheduleNew([("b", 20), ("a", 10), ("c", 30), ("later", far)], fence: fence))
+    // What has a time keeps it.
+    #expect(try await bench.queue.scheduleNew([("a", far)], fence: fence))
+    let due = try #require(try await bench.queue.takeDue(2, fence: fence))
+    #expect(due.agents.map(\.agentID) == ["a", "b"])
+    #expect(due.agents.map(\.due) == [10, 20])
+    #expect(due.debt == 3)
+    // Held for a while, then offered again: a leader that dies in between loses none.
+    #expect(try await bench.queue.takeDue(5, hold: .zero, fence: fence)?.agents.map(\.agentID) == ["c"])
+    #expect(try await bench.queue.takeDue(5, fence: fence)?.agents.map(\.agentID) == ["c"])
+
+    // One exploration per agent at a time.
+    let one = Self.item("x", agent: "a", task: .exploration)
+    let two = Self.item("y", agent: "a", task: .exploration)
+    #expect(try await bench.queue.enqueue(one, pool: .exploration, fence: fence, nextDue: far) == .queued)
+    #expect(try await bench.queue.enqueue(two, pool: .exploration, fence: fence, nextDue: far) == .duplicate)
+    try await bench.queue.finish(try await bench.lease([.exploration]), .done)
+    #expect(try await bench.queue.enqueue(two, pool: .exploration, fence: fence, nextDue: 1) == .queued)
+    let again = try #require(try await bench.queue.takeDue(5, fence: fence)?.agents.first)
+    #expect(again.agentID == "a")
+    #expect(abs((again.lastActivated ?? 0) - (try await bench.queue.takeDue(0, fence: fence)?.now ?? 1)) < 60)
+    #expect(try await bench.queue.unschedule(["a", "b"], fence: fence))
+    #expect(try await Set(bench.queue.scheduledAgents()) == ["c", "later"])
+  }
+}
