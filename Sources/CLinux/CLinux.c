@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -149,6 +152,22 @@ int cl_bind_abstract(int socket, const char *name) {
   if (length >= sizeof address.sun_path) { errno = ENAMETOOLONG; return -1; }
   memcpy(address.sun_path + 1, name, length);
   return bind(socket, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length));
+}
+
+int cl_signalfd(const int *signals, int count) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < count; i++) sigaddset(&set, signals[i]);
+  int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (error) { errno = error; return -1; }
+  return signalfd(-1, &set, SFD_CLOEXEC);
+}
+int cl_next_signal(int descriptor) {
+  struct signalfd_siginfo information;
+  ssize_t got;
+  do got = read(descriptor, &information, sizeof information);
+  while (got < 0 && errno == EINTR);
+  return got == (ssize_t)sizeof information ? (int)information.ssi_signo : -1;
 }
 
 const char *cl_errno_name(int error) { return strerrorname_np(error); }

@@ -17,7 +17,8 @@ func fail(operation: UInt32, _ answer: Int) -> Never {
 
 /// Sends REPORT_LAUNCHED with the pidfd of PID 1 (SCM_RIGHTS, unix(7)).
 func reportLaunched(pid: Int, pidfd: Int32) {
-  var message = init_report(kind: REPORT_LAUNCHED.rawValue, value: Int32(truncatingIfNeeded: pid), operation: 0, error: 0)
+  var message = init_report(
+    kind: REPORT_LAUNCHED.rawValue, value: Int32(truncatingIfNeeded: pid), operation: 0, error: 0)
   // cmsghdr (16 bytes) and one descriptor, padded to the alignment of cmsghdr.
   var rights = init_rights(length: 20, level: 1, type: 1, descriptor: pidfd, padding: 0)
   let answer = withUnsafeMutableBytes(of: &message) { bytes in

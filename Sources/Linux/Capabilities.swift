@@ -23,7 +23,8 @@ public enum Capabilities {
     defer { cap_free(UnsafeMutableRawPointer(sets)) }
     if !kept.isEmpty {
       for flag in [CAP_PERMITTED, CAP_EFFECTIVE] {
-        try check(cap_set_flag(sets, flag, Int32(kept.count), &kept, CAP_SET), "cap_set_flag", names.joined(separator: ","))
+        try check(
+          cap_set_flag(sets, flag, Int32(kept.count), &kept, CAP_SET), "cap_set_flag", names.joined(separator: ","))
       }
     }
     try check(cap_set_proc(sets), "cap_set_proc", names.joined(separator: ","))

@@ -29,7 +29,8 @@ public struct ControlGroup: Sendable, Hashable {
   /// The calling process's own group.
   public static func current() throws(LinuxError) -> ControlGroup {
     guard let mount = mountPoint(inMountInfo: try readFile("/proc/self/mountinfo")) else {
-      throw LinuxError("find cgroup2", "/proc/self/mountinfo", code: ENOENT, advice: "mount one: mount -t cgroup2 none /sys/fs/cgroup")
+      throw LinuxError(
+        "find cgroup2", "/proc/self/mountinfo", code: ENOENT, advice: "mount one: mount -t cgroup2 none /sys/fs/cgroup")
     }
     let own = own(inProcCgroup: try readFile("/proc/self/cgroup")) ?? "/"
     return ControlGroup(path: own == "/" ? mount : mount + own)

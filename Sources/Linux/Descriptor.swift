@@ -19,7 +19,9 @@ public final class Descriptor: Sendable {
   }
 
   /// open(2), always close-on-exec.
-  public static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: Int32 = 0o600) throws(LinuxError) -> Descriptor {
+  public static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: Int32 = 0o600) throws(LinuxError)
+    -> Descriptor
+  {
     Descriptor(owning: try check(cl_open(path, flags, mode), "open", path))
   }
 

@@ -133,7 +133,9 @@ func acknowledgements(_ bytes: some Collection<UInt8>) -> [Int32] {
       let length = Int(buffer.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
       let type = buffer.loadUnaligned(fromByteOffset: offset + 4, as: UInt16.self)
       if length < 16 { break }
-      if type == 2 /* NLMSG_ERROR */ { codes.append(buffer.loadUnaligned(fromByteOffset: offset + 16, as: Int32.self)) }
+      if type == 2 /* NLMSG_ERROR */ {
+        codes.append(buffer.loadUnaligned(fromByteOffset: offset + 16, as: Int32.self))
+      }
       offset += (length + 3) & ~3
     }
     return codes

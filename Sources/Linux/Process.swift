@@ -12,6 +12,14 @@ public enum ProcessEnd: Sendable, Hashable {
   }
 }
 
+/// A copy of a descriptor above every number that `spawn` gives away, so that `/proc/self/fd/N` still means it there.
+public func aboveSpawned(_ descriptor: Descriptor) throws(LinuxError) -> Descriptor {
+  Descriptor(
+    owning: try check(cl_duplicate_from(descriptor.number, firstCopy), "fcntl F_DUPFD_CLOEXEC", "\(descriptor.number)"))
+}
+
+private let firstCopy: Int32 = 300
+
 /// Starts `executable` with the given descriptors as 0, 1, 2, … and nothing else open (posix_spawn(3): its cost doesn't
 /// grow with our heap, and nothing of ours runs in the child). The child's PDEATHSIG and parent are the calling thread.
 public func spawn(
@@ -29,7 +37,7 @@ public func spawn(
   // Copies above every target, so that no dup2 tramples on the source of a later one.
   var copies: [Descriptor] = []
   for (target, source) in descriptors.enumerated() where source >= 0 {
-    let copy = Descriptor(owning: try check(cl_duplicate_from(source, 300), "fcntl F_DUPFD_CLOEXEC", "\(source)"))
+    let copy = Descriptor(owning: try check(cl_duplicate_from(source, firstCopy), "fcntl F_DUPFD_CLOEXEC", "\(source)"))
     copies.append(copy)
     posix_spawn_file_actions_adddup2(&actions, copy.number, Int32(target))
   }

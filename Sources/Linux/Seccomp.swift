@@ -118,7 +118,8 @@ extension SeccompPolicy {
     }
     defer { seccomp_release(context) }
     try must(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "seccomp_attr_set CTL_OPTIMIZE")
-    try must(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, seccomp_act_errno(EPERM)), "seccomp_attr_set ACT_BADARCH")
+    try must(
+      seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, seccomp_act_errno(EPERM)), "seccomp_attr_set ACT_BADARCH")
     let allow = seccomp_act_allow()
     for (name, number) in Self.known.sorted(by: { $0.value < $1.value }) {
       let denial = seccomp_act_errno(errnos[name] ?? EPERM)

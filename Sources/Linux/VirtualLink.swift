@@ -40,13 +40,12 @@ func linkMessages(inside link: VirtualLink, gatewayNamespace: Int32) -> NetlinkB
           peer.put(interface(index: link.index))
           peer.attribute(IFLA_IFNAME, text: link.name)
           peer.attribute(IFLA_NET_NS_FD, number: UInt32(bitPattern: gatewayNamespace))
-          withoutIPv6Address(&peer)
         }
       }
     }
-    withoutIPv6Address(&message)
   }
   setUp(1, &batch)
+  forgoIPv6Address(insideIndex, &batch)
   setUp(insideIndex, &batch)
   batch.message(type: UInt16(RTM_NEWADDR), flags: create) { message in
     message.put(
@@ -66,6 +65,7 @@ func linkMessages(inside link: VirtualLink, gatewayNamespace: Int32) -> NetlinkB
 /// Messages for the gateway namespace: its end up, and the way back.
 func linkMessages(outside link: VirtualLink) -> NetlinkBatch {
   var batch = NetlinkBatch()
+  forgoIPv6Address(link.index, &batch)
   setUp(link.index, &batch)
   route(to: link.inside, device: link.index, &batch)
   return batch
@@ -83,10 +83,18 @@ func loopbackMessages(address: IPv4Address) -> NetlinkBatch {
   return batch
 }
 
-/// No link-local address: nothing then speaks IPv6 on this link, and router or neighbour discovery never starts.
-private func withoutIPv6Address(_ message: inout NetlinkBatch) {
-  message.nested(IFLA_AF_SPEC) { families in
-    families.nested(AF_INET6) { $0.attribute(8 /* IFLA_INET6_ADDR_GEN_MODE */, [1 /* none */]) }
+/// A kernel booted with ipv6.disable=1 refuses attributes about it.
+private let hasIPv6 = access("/proc/sys/net/ipv6/conf", F_OK) == 0
+
+/// No link-local address: nothing then speaks IPv6 on this link, and router or neighbour discovery never starts. A message
+/// of its own before the link is up: at its making the kernel knows no IPv6 settings of it yet (EAFNOSUPPORT).
+private func forgoIPv6Address(_ index: UInt32, _ batch: inout NetlinkBatch) {
+  if !hasIPv6 { return }
+  batch.message(type: UInt16(RTM_NEWLINK), flags: acknowledge) { message in
+    message.put(interface(index: index))
+    message.nested(IFLA_AF_SPEC) { families in
+      families.nested(AF_INET6) { $0.attribute(8 /* IFLA_INET6_ADDR_GEN_MODE */, [1 /* none */]) }
+    }
   }
 }
 

@@ -47,6 +47,9 @@ int cl_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid);
 int cl_tcp_listener(uint32_t address, uint16_t port, const char *device, int backlog);  // host byte order
 int cl_bind_abstract(int socket, const char *name);  // 0: bound
 
+int cl_signalfd(const int *signals, int count);     // blocks them in this thread
+int cl_next_signal(int descriptor);                 // the number; waits
+
 const char *cl_errno_name(int error);                // "ENOENT"; NULL for none
 
 int cl_exited(int status);

@@ -128,7 +128,9 @@ private func octal(_ mode: Int) -> String { String(mode, radix: 8) }
 
 extension InsideOperation.MountFlags {
   fileprivate var words: String {
-    let names: [(Self, String)] = [(.readOnly, "ro"), (.noSetuid, "nosuid"), (.noDevices, "nodev"), (.noExec, "noexec")]
+    let names: [(Self, String)] = [
+      (.readOnly, "ro"), (.noSetuid, "nosuid"), (.noDevices, "nodev"), (.noExec, "noexec"),
+    ]
     return names.filter { contains($0.0) }.map { $0.1 + "," }.joined()
   }
 }

@@ -83,7 +83,9 @@ private struct PlanBuilder {
     for entry in profile.readOnly {
       guard let kind = present(entry.path) else {
         // A required path that is missing fails where it is opened, with its name.
-        if !entry.optional { attach(.readOnlyTree(path: entry.path, optional: false), at: entry.path, kind: .directory) }
+        if !entry.optional {
+          attach(.readOnlyTree(path: entry.path, optional: false), at: entry.path, kind: .directory)
+        }
         continue
       }
       if case .symlink(let target) = kind {
@@ -102,7 +104,8 @@ private struct PlanBuilder {
     ] { operations.append(.makeSymlink("/dev/\(name)", target: target)) }
     makeDirectory("/dev/pts")
     operations.append(
-      .mount(type: "devpts", at: "/dev/pts", flags: [.noSetuid, .noExec], options: "newinstance,ptmxmode=0666,mode=620"))
+      .mount(
+        type: "devpts", at: "/dev/pts", flags: [.noSetuid, .noExec], options: "newinstance,ptmxmode=0666,mode=620"))
     makeEtc()
     operations += profile.masked.map { .mask($0) }
     // No user namespace below this one (besides the filter's no): the kernel counts per namespace.
@@ -138,7 +141,8 @@ private struct PlanBuilder {
     }
     makeDirectory("/run/agent")
     operations.append(
-      .mount(type: "tmpfs", at: "/run/agent", flags: [.noSetuid, .noDevices], options: "size=64m,nr_inodes=4k,mode=755"))
+      .mount(
+        type: "tmpfs", at: "/run/agent", flags: [.noSetuid, .noDevices], options: "size=64m,nr_inodes=4k,mode=755"))
     operations.append(.makeDirectory("/run/agent/out", mode: 0o1777))
     made.formUnion(["/run/agent/out"])
     for (index, file) in request.files.enumerated() {

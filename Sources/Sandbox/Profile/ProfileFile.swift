@@ -27,7 +27,8 @@ public enum ProfileFile {
       uid: reader.value("uid", .int(in: 1...65533), default: 1000),
       gid: reader.value("gid", .int(in: 1...65533), default: 1000),
       network: reader.value("network", .oneOf(Profile.Network.self, else: .none), default: .gateway),
-      controlGroup: reader.value("cgroup", .oneOf(Profile.ControlGroupPolicy.self, else: .required), default: .required),
+      controlGroup: reader.value(
+        "cgroup", .oneOf(Profile.ControlGroupPolicy.self, else: .required), default: .required),
       limits: reader.requiredMapping("limits", limits) ?? placeholder,
       environment: reader.value("environment", .stringMap, default: [:]),
       hostname: reader.value("hostname", .nonEmptyString, default: "sandbox"),

@@ -66,7 +66,8 @@ final class Activation: Sendable {
   }
 
   /// The event loop of one sandbox: reports of PID 1, words of the client, the clock.
-  private func watch(_ sandbox: inout LiveSandbox, report: (Supervisor.Event) -> Void) throws(SetupFailure) -> ExitCause {
+  private func watch(_ sandbox: inout LiveSandbox, report: (Supervisor.Event) -> Void) throws(SetupFailure) -> ExitCause
+  {
     let deadline = ContinuousClock.now + sandbox.plan.limits.timeout
     let sources = [
       sandbox.control.descriptor.number, connection.descriptor.number, cancellation?.read.number ?? -1,

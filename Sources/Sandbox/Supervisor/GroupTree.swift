@@ -34,9 +34,9 @@ struct GroupTree: Sendable {
   private static func makeRoom(in own: ControlGroup, for controllers: Set<String>, pid: pid_t) throws(LinuxError) {
     if own.value("cgroup.type") != nil {
       let leaf = own.child("daemons")
-      do { try leaf.create() } catch where error.code == EEXIST {}
+      do { try leaf.create() } catch  where error.code == EEXIST {}
       for process in (own.value("cgroup.procs") ?? "").split(separator: "\n") {
-        do { try leaf.set("cgroup.procs", String(process)) } catch where error.code == ESRCH {}
+        do { try leaf.set("cgroup.procs", String(process)) } catch  where error.code == ESRCH {}
       }
     }
     try own.delegate(controllers.sorted())

@@ -35,7 +35,8 @@ struct LiveSandbox {
   /// Everything outside the sandbox that it needs: ids, cgroup, link, ways, listeners, mounts.
   mutating func prepare(_ descriptors: [Descriptor]) throws(SetupFailure) {
     guard let range = supervisor.users.take() else {
-      throw SetupFailure(operation: "take", object: "user range", reason: "all 1000 ranges of this supervisor are in use")
+      throw SetupFailure(
+        operation: "take", object: "user range", reason: "all 1000 ranges of this supervisor are in use")
     }
     users = range
     plan = Plan.make(profile: entry.profile, request: request, filter: entry.filter, present: pathKind)
@@ -92,7 +93,9 @@ struct LiveSandbox {
     case .file(let index):
       let file = descriptors[3 + index]
       // An unsealed file could change under our hands; a directory would be a way out (CVE-2024-21626).
-      if !file.isSealed { throw LinuxError("take file", request.files[index].path, code: EPERM, advice: "send a sealed memfd") }
+      if !file.isSealed {
+        throw LinuxError("take file", request.files[index].path, code: EPERM, advice: "send a sealed memfd")
+      }
       return file
     }
   }

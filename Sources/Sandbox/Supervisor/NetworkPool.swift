@@ -26,7 +26,9 @@ final class NetworkPool: Sendable {
 
   /// Makes the calling process's network namespace the gateway's. It must be one of its own.
   init(depth: Int) throws(LinuxError) {
-    guard let gateway = IPv4Address(gatewayAddress) else { throw LinuxError("gateway address", gatewayAddress, code: EINVAL) }
+    guard let gateway = IPv4Address(gatewayAddress) else {
+      throw LinuxError("gateway address", gatewayAddress, code: EINVAL)
+    }
     self.gateway = gateway
     self.depth = depth
     home = try NetworkNamespace.current()

@@ -4,6 +4,8 @@ import JSON
 import Linux
 import Synchronization
 
+private let openFiles = __rlimit_resource_t(7)  // RLIMIT_NOFILE
+
 /// Creates sandboxes for whoever may connect to its socket. One thread an activation: it is the parent of the sandbox's
 /// PID 1 and lives exactly as long, so PDEATHSIG (which follows the thread that spawned) can't fire early or not at all.
 public final class Supervisor: Sendable {
@@ -61,7 +63,7 @@ public final class Supervisor: Sendable {
     self.report = report
     hostNamespaces = namespaceIDs(pid: "self")
     hostNetwork = try NetworkNamespace.current()
-    initProgram = try Descriptor.open(options.initProgram)
+    initProgram = try aboveSpawned(try Descriptor.open(options.initProgram))
     catalogue = Catalogue(directory: options.profiles)
     users = try UserRanges()
     try NetworkNamespace.isolateProcess()
@@ -70,7 +72,7 @@ public final class Supervisor: Sendable {
     lifeline = try makePipe()
     try harden()
     if options.poolDepth > 0 {
-      detachThread { [network, report] in
+      Thread.detach { [network, report] in
         network.keepFilled { report(.trouble("network pool: \($0)")) }
       }
     }
@@ -80,16 +82,19 @@ public final class Supervisor: Sendable {
   private func harden() throws(LinuxError) {
     if cl_not_dumpable() < 0 { throw LinuxError.last("prctl PR_SET_DUMPABLE", "0") }
     if cl_no_new_privileges() < 0 { throw LinuxError.last("prctl PR_SET_NO_NEW_PRIVS", "") }
-    var limit = rlimit(rlim_cur: 65536, rlim_max: 65536)
-    if setrlimit(__rlimit_resource_t(7) /* RLIMIT_NOFILE */, &limit) < 0 {
-      report(.trouble("setrlimit RLIMIT_NOFILE 65536: \(errorName(errno))"))
+    // A few descriptors an activation; the hard limit is the service manager's word.
+    var limit = rlimit()
+    if getrlimit(openFiles, &limit) == 0 {
+      limit.rlim_cur = limit.rlim_max
+      setrlimit(openFiles, &limit)
     }
     // Namespaces, mounts, cgroups · links, nftables · uid and gid maps · looking at PID 1, which isn't dumpable, and
     // entering its files in /proc · ending it · ports below 1024 and devices of listeners · rlimits above ours.
-    try Capabilities.keep(only: [
+    let needed = [
       "cap_sys_admin", "cap_net_admin", "cap_net_raw", "cap_setuid", "cap_setgid", "cap_sys_ptrace", "cap_dac_override",
       "cap_kill", "cap_net_bind_service", "cap_sys_resource", "cap_chown", "cap_fowner",
-    ])
+    ]
+    try Capabilities.keep(only: needed.filter(Capabilities.has))
   }
 
   /// Serves a listening socket until it is closed by `stop`.
@@ -108,19 +113,22 @@ public final class Supervisor: Sendable {
   }
 
   /// Serves one connection on a thread of its own.
-  public func serve(_ connection: PacketSocket) {
-    detachThread { [self] in
-      do throws(LinuxError) {
-        let peer = try connection.peer()
-        if let allowed = options.allowedUsers, peer.uid != 0, !allowed.contains(peer.uid) {
-          refuse(connection, nil, "user \(peer.uid) may not start sandboxes here; allow it with --allow-user \(peer.uid)")
-          return
-        }
-        guard let packet = try connection.receive() else { return }
-        run(packet.bytes, packet.descriptors, for: connection)
-      } catch {
-        report(.trouble("connection: \(error)"))
+  private func serve(_ connection: PacketSocket) {
+    Thread.detach { [self] in run(connection) }
+  }
+
+  /// Serves one connection on the calling thread, to its end.
+  public func run(_ connection: PacketSocket) {
+    do throws(LinuxError) {
+      let peer = try connection.peer()
+      if let allowed = options.allowedUsers, peer.uid != 0, !allowed.contains(peer.uid) {
+        refuse(connection, nil, "user \(peer.uid) may not start sandboxes here; allow it with --allow-user \(peer.uid)")
+        return
       }
+      guard let packet = try connection.receive() else { return }
+      run(packet.bytes, packet.descriptors, for: connection)
+    } catch {
+      report(.trouble("connection: \(error)"))
     }
   }
 
@@ -174,27 +182,4 @@ public final class Supervisor: Sendable {
     while count > 0 && ContinuousClock.now < deadline { usleep(2_000) }
     groups.remove()
   }
-}
-
-/// Runs `body` on a thread of its own with a small stack: there may be hundreds. Where the kernel gives no thread, the
-/// caller does the work itself.
-func detachThread(_ body: @escaping @Sendable () -> Void) {
-  final class Box {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-  var attributes = pthread_attr_t()
-  pthread_attr_init(&attributes)
-  pthread_attr_setstacksize(&attributes, 512 << 10)
-  pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-  var thread = pthread_t()
-  let box = Unmanaged.passRetained(Box(body)).toOpaque()
-  let code = pthread_create(
-    &thread, &attributes,
-    { box in
-      if let box { Unmanaged<Box>.fromOpaque(box).takeRetainedValue().body() }
-      return nil
-    }, box)
-  pthread_attr_destroy(&attributes)
-  if code != 0 { Unmanaged<Box>.fromOpaque(box).takeRetainedValue().body() }
 }

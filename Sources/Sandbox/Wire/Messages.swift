@@ -37,7 +37,9 @@ extension SandboxRequest {
   func objection(descriptors: Int) -> String? {
     let isIdentifier = { (text: String) in
       !text.isEmpty && text.utf8.count <= 64
-        && text.utf8.allSatisfy { $0 == 45 || $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) }
+        && text.utf8.allSatisfy {
+          $0 == 45 || $0 == 95 || (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+        }
     }
     if !isIdentifier(activationID) {
       return "activationID '\(activationID)' must be 1 to 64 letters, digits, '-' or '_'"
@@ -51,7 +53,8 @@ extension SandboxRequest {
     if descriptors != 3 + files.count {
       return "\(files.count) files and 3 streams need \(3 + files.count) descriptors, \(descriptors) came"
     }
-    for file in files where !isCleanAbsolutePath("/" + file.path) || file.path.utf8.contains(0) || file.path.hasPrefix("out") {
+    for file in files
+    where !isCleanAbsolutePath("/" + file.path) || file.path.utf8.contains(0) || file.path.hasPrefix("out") {
       return "'\(file.path)' can't be a file's place under /run/agent"
     }
     if Set(files.map(\.path)).count != files.count { return "two files have the same place under /run/agent" }

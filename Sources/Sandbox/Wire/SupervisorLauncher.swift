@@ -102,7 +102,11 @@ private final class Collector: Sendable {
       state.bytes += buffer[..<count]
       if state.bytes.count > limit {
         state.truncated = true
-        if keepsEnd { state.bytes.removeFirst(state.bytes.count - limit) } else { state.bytes.removeLast(state.bytes.count - limit) }
+        if keepsEnd {
+          state.bytes.removeFirst(state.bytes.count - limit)
+        } else {
+          state.bytes.removeLast(state.bytes.count - limit)
+        }
       }
     }
     return true
@@ -112,6 +116,6 @@ private final class Collector: Sendable {
 /// Blocking work on a thread of its own, so that it can't use up Swift's few.
 private func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
   try await withCheckedThrowingContinuation { continuation in
-    detachThread { continuation.resume(with: Result(catching: body)) }
+    Thread.detach { continuation.resume(with: Result(catching: body)) }
   }
 }

@@ -1,0 +1,17 @@
+import ArgumentParser
+
+/// `botburrow`: one file a subcommand, no logic of their own.
+@main
+struct Botburrow: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "botburrow",
+    abstract: "Runs autonomous agents in sandboxes that hold nothing but their work.",
+    discussion: """
+      Try it:          botburrow up --hub-open
+      One activation:  botburrow activate my-agent --prompt 'Say hello'
+      One sandbox:     botburrow sandbox run --profile default -- id
+      What is missing: botburrow doctor
+      """,
+    version: "0.1.0",
+    subcommands: [SandboxCommand.self, SupervisorCommand.self])
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import Glibc
+import Linux
+import Sandbox
+
+/// `botburrow supervisor`
+struct SupervisorCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "supervisor",
+    abstract: "Create sandboxes for the runners of this host.",
+    discussion: """
+      Runs as root, in a network namespace of its own from which no network can be reached, with the capabilities that \
+      sandboxes need and no others. Whoever may open its socket can start sandboxes of the profiles in --profiles.
+
+      Signals: HUP reads the profiles anew; TERM and INT end every sandbox, remove what is theirs, and exit.
+      """)
+
+  @Option(help: "Where to listen (a SEQPACKET Unix socket).") var socket = Places.socket
+  @Option(help: "Directory of profiles; it should belong to root.") var profiles: String?
+  @Option(help: "best-effort: run also where memory, cpu or pids can't be limited; receipts say what is missing.")
+  var cgroup: Profile.ControlGroupPolicy = .required
+  @Option(help: "User that may connect besides root, by name or number; repeat for more.") var allowUser: [String] = []
+  @Option(help: "Network namespaces made ahead.") var pool = 4
+  @Option(help: .hidden) var serveDescriptor: Int32?
+
+  func run() throws {
+    // Before anything starts a thread: they all inherit the mask, and the network namespace that the supervisor leaves.
+    let signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP])
+    let users = try allowUser.map { try Accounts.user($0) }
+    let options = Supervisor.Options(
+      profiles: try Places.profiles(profiles), initProgram: try Places.initProgram(),
+      bestEffortControlGroups: cgroup == .bestEffort, poolDepth: serveDescriptor == nil ? pool : 0,
+      allowedUsers: users.isEmpty ? nil : Set(users.map(\.uid)))
+    guard geteuid() == 0 else { throw ValidationError("the supervisor must be started as root") }
+    if let serveDescriptor { return try servePrivate(serveDescriptor, options, signals) }
+    let listener = try PacketListener(
+      at: socket, mode: 0o660, owner: 0, group: users.first?.gid ?? 0)
+    let supervisor = try Supervisor(options) { complain("\($0)") }
+    Thread.detach { supervisor.serve(listener) }
+    while true {
+      switch try signals.next() {
+      case SIGHUP: supervisor.reload()
+      default:
+        unlink(socket)
+        supervisor.stop()
+        return
+      }
+    }
+  }
+
+  /// One connection, then the end: what `sandbox run` starts where no supervisor runs.
+  private func servePrivate(_ number: Int32, _ options: Supervisor.Options, _ signals: SignalWatch) throws {
+    let supervisor = try Supervisor(options) { event in
+      if case .trouble(let text) = event { complain(text) }
+    }
+    let connection = PacketSocket(Descriptor(owning: number))
+    let (done, finished) = try makePipe()
+    Thread.detach {
+      supervisor.run(connection)
+      finished.close()
+    }
+    _ = try waitReadable([done.number, signals.descriptor.number], timeout: nil)
+    supervisor.stop()
+  }
+
+  /// Starts a supervisor for one connection; it ends with it.
+  static func startPrivate(profiles: String?, cgroup: Profile.ControlGroupPolicy?) throws -> SandboxConnection {
+    guard geteuid() == 0 else {
+      throw ValidationError(
+        "no supervisor serves \(Places.socket), and starting one needs root; run as root or start 'botburrow supervisor'"
+      )
+    }
+    let (mine, theirs) = try PacketSocket.pair()
+    var arguments = ["botburrow", "supervisor", "--serve-descriptor", "3"]
+    if let profiles { arguments += ["--profiles", profiles] }
+    if let cgroup { arguments += ["--cgroup", cgroup.rawValue] }
+    let environment = ["BOTBURROW_INIT", "BOTBURROW_PROFILES", "PATH"].compactMap { name in
+      Places.variable(name).map { "\(name)=\($0)" }
+    }
+    _ = try spawn(
+      "/proc/self/exe", arguments, environment: environment, descriptors: [0, 1, 2, theirs.descriptor.number])
+    theirs.descriptor.close()
+    return SandboxConnection(mine)
+  }
+}
