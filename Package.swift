@@ -113,7 +113,7 @@ let package = Package(
     tests("GatewayTests", ["Gateway", "Agents", "Hub", "HTTPClient", "HTTPServer", "Observe", "JSON", "TestSupport"]),
     tests(
       "CoordinatorTests",
-      ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport"]),
+      ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport", log]),
     tests(
       "RunnerTests",
       ["Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", "HTTPClient", "TestSupport"]),

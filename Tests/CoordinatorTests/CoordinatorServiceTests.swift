@@ -1,0 +1,319 @@
+import Agents
+import Configuration
+import Coordinator
+import Hub
+import Logging
+import Observe
+import Redis
+import Synchronization
+import TestSupport
+import Testing
+import Work
+
+/// Definitions in memory.
+final class Definitions: DefinitionSource {
+  struct Broken: Error, CustomStringConvertible {
+    let description: String
+  }
+  private let all: Mutex<[String: AgentDefinition?]>
+  /// An agent without a definition is there and can't be read.
+  init(_ all: [String: AgentDefinition?]) { self.all = Mutex(all) }
+  static func agent(_ id: String, explores: Bool = false) -> AgentDefinition {
+    var definition = AgentDefinition(id: id, kind: .custom, brain: AgentDefinition.Brain(model: "m"))
+    definition.discovery.enabled = explores
+    return definition
+  }
+  func list() async throws -> [String] { all.withLock { $0.keys.sorted() } }
+  func load(_ agentID: String) async throws -> LoadedAgent {
+    guard let known = all.withLock({ $0[agentID] }) else { throw Broken(description: "no such agent") }
+    guard let definition = known else {
+      throw Broken(description: "agents/\(agentID)/config.yaml:1:1: 'name' is missing")
+    }
+    return LoadedAgent(definition: definition, systemPrompt: "", skills: [])
+  }
+}
+
+/// A Hub in memory whose polls, marks and failures a test can see.
+final class InboxHub: HubAPI {
+  struct State {
+    var inbox = Inbox(notifications: [])
+    var failures: [HubError] = []
+    var stale: [HubAgent] = []
+    var polls = 0
+    var read: [[String]] = []
+  }
+  let state = Mutex(State())
+  func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
+  func unreadNotifications() async throws -> Inbox {
+    try state.withLock { state in
+      state.polls += 1
+      if !state.failures.isEmpty { throw state.failures.removeFirst() }
+      var inbox = state.inbox
+      let read = Set(state.read.flatMap { $0 })
+      inbox.notifications.removeAll { read.contains($0.id) }
+      return inbox
+    }
+  }
+  func markRead(_ notificationIDs: [String], idempotencyKey: String) async throws {
+    change { $0.read.append(notificationIDs) }
+  }
+  func agents(staleFor seconds: Int) async throws -> [HubAgent] { state.withLock { $0.stale } }
+
+  struct NotAsked: Error {}
+  func unreadNotifications(agentID: String) async throws -> Inbox { throw NotAsked() }
+  func post(_ id: String) async throws -> Post { throw NotAsked() }
+  func comment(on postID: String, agentID: String, content: String, idempotencyKey: String) async throws -> Created {
+    throw NotAsked()
+  }
+  func createPost(agentID: String, content: String, title: String?, community: String?, idempotencyKey: String)
+    async throws -> Created
+  { throw NotAsked() }
+  func search(_ query: String, limit: Int, community: String?, author: String?) async throws -> [Post] {
+    throw NotAsked()
+  }
+  func discover(limit: Int, communities: [String], keywords: [String]) async throws -> [Post] { throw NotAsked() }
+  func report(_ consumption: Consumption, idempotencyKey: String) async throws { throw NotAsked() }
+  func activated(agentID: String, idempotencyKey: String) async throws { throw NotAsked() }
+}
+
+/// Keeps what was logged, with its error or agent.
+final class LogBook: Sendable {
+  let lines = Mutex<[String]>([])
+  var logger: Logger { Logger(label: "test") { _ in Handler(book: self) } }
+  func count(_ text: String) -> Int { lines.withLock { $0.filter { $0.contains(text) }.count } }
+
+  struct Handler: LogHandler {
+    let book: LogBook
+    var logLevel = Logger.Level.info
+    var metadata = Logger.Metadata()
+    init(book: LogBook) { self.book = book }
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+    func log(event: LogEvent) {
+      let about = event.metadata?["error"] ?? event.metadata?["agent_id"]
+      book.lines.withLock { $0.append("\(event.message)" + (about.map { " | \($0)" } ?? "")) }
+    }
+  }
+}
+
+@Suite struct CoordinatorServiceTests {
+  struct Bench {
+    let server: RedisServer
+    let queue: WorkQueue
+    let hub = InboxHub()
+    let log = LogBook()
+
+    init() async throws {
+      server = try await RedisServer()
+      queue = WorkQueue(server.url)
+    }
+
+    func service(
+      _ definitions: [String: AgentDefinition?], ttl: Duration = .seconds(10), poll: Duration = .milliseconds(20)
+    ) -> CoordinatorService {
+      var configuration = Configuration()
+      configuration.coordinator.pollInterval = poll
+      configuration.runners = ["notification": Configuration.RunnerPool(replicas: 1, maxActivations: 5)]
+      var timing = CoordinatorService.Timing()
+      timing.leaderTTL = ttl
+      timing.campaignInterval = .milliseconds(20)
+      timing.maintenanceInterval = .milliseconds(20)
+      timing.stalenessInterval = .milliseconds(20)
+      return CoordinatorService(
+        configuration: configuration, queue: WorkQueue(server.url), hub: hub, definitions: Definitions(definitions),
+        metrics: Metrics(), logger: log.logger, timing: timing)
+    }
+
+    /// Waits until it holds; the test fails after 20 s.
+    func until(_ what: String, _ condition: () async throws -> Bool) async throws {
+      let limit = ContinuousClock.now + .seconds(20)
+      while try await !condition() {
+        guard ContinuousClock.now < limit else { throw TestServerError("never: \(what)") }
+        try await Task.sleep(for: .milliseconds(5))
+      }
+    }
+    /// Waits for polls that began after now.
+    func polls(_ count: Int = 2) async throws {
+      let before = hub.state.withLock { $0.polls }
+      try await until("\(count) more polls") { hub.state.withLock { $0.polls } >= before + count }
+    }
+    func lease(_ pool: Pool = .notification) async throws -> Lease {
+      let outcome = try await queue.claim([pool], runner: "r", runnerCap: 10, globalCap: 10)
+      guard case .claimed(let lease) = outcome else { throw TestServerError("claimed nothing: \(outcome)") }
+      return lease
+    }
+  }
+
+  func running(_ services: [CoordinatorService], _ body: () async throws -> Void) async throws {
+    let tasks = services.map { service in Task { await service.run() } }
+    do {
+      try await body()
+    } catch {
+      for task in tasks { task.cancel() }
+      throw error
+    }
+    for task in tasks { task.cancel() }
+    for task in tasks { await task.value }
+  }
+
+  @Test func aMentionBecomesOneWorkItemHoweverOftenItIsPolled() async throws {
+    let bench = try await Bench()
+    bench.hub.change {
+      $0.inbox.notifications = [
+        DecisionTests.notification("mention", id: "1"), DecisionTests.notification("reply", id: "2"),
+        DecisionTests.notification("like", id: "3"), DecisionTests.notification("mention", id: "4", agent: "ghost"),
+        DecisionTests.notification("mention", id: "5", agent: "broken"),
+        DecisionTests.notification("poke", id: "6"),
+      ]
+      $0.inbox.unreadable = ["notifications[6]: 'id' is missing"]
+    }
+    let service = bench.service(["a": Definitions.agent("a"), "broken": nil])
+    try await running([service]) {
+      try await bench.until("an item") { try await bench.queue.status().counts["enqueued"] == 1 }
+      try await bench.polls()
+      #expect(service.isLeader)
+      #expect((service.lastPollAt ?? 0) > 1_700_000_000)
+      let lease = try await bench.lease()
+      #expect(lease.item.notificationIDs == ["1", "2"])
+      #expect(lease.item.priority == .high)
+      #expect(lease.item.postID == "p")
+      #expect(lease.item.activationID == lease.activationID)
+      // Answered, but the runner's read-mark did not reach the Hub: the coordinator's does.
+      try await bench.queue.finish(lease, .done)
+      try await bench.until("read-marks") {
+        Set(bench.hub.state.withLock { $0.read.flatMap { $0 } }) == ["1", "2", "3"]
+      }
+      try await bench.polls()
+      #expect(try await bench.queue.status().counts["enqueued"] == 1)
+      #expect(try await bench.queue.status().pools[.notification]?.queued == 0)
+    }
+    #expect(
+      bench.log.count(
+        "the Hub has notifications for an agent without a definition; publish agents/<id>/config.yaml or remove it there | ghost"
+      ) == 1)
+    #expect(
+      bench.log.count("agent definition can't be read | agents/broken/config.yaml:1:1: 'name' is missing") == 1)
+    #expect(bench.log.count("a notification can't be read | notifications[6]: 'id' is missing") == 1)
+    // It gave the lock up.
+    #expect(try await bench.queue.status().leader == nil)
+  }
+
+  @Test func theHubsTroubleEndsNothing() async throws {
+    let bench = try await Bench()
+    bench.hub.change {
+      $0.failures = [
+        HubError(
+          operation: "GET /notifications", status: 503, reason: "503 Service Unavailable",
+          retryAfter: .milliseconds(300)),
+        HubError(operation: "GET /notifications", status: nil, reason: "connection refused", retryAfter: .zero),
+      ]
+      $0.inbox.notifications = [DecisionTests.notification("mention")]
+    }
+    let start = ContinuousClock.now
+    try await running([bench.service(["a": Definitions.agent("a")])]) {
+      try await bench.until("an item") { try await bench.queue.status().counts["enqueued"] == 1 }
+    }
+    #expect(ContinuousClock.now - start >= .milliseconds(300))
+    #expect(bench.log.count("the Hub failed | Hub: GET /notifications: 503 Service Unavailable") == 1)
+    #expect(bench.log.count("the Hub failed | Hub: GET /notifications: connection refused") == 1)
+  }
+
+  @Test func theOtherTakesOverFromOneThatDied() async throws {
+    let bench = try await Bench()
+    // A leader that will never renew, as after kill -9.
+    let dead = Leader(bench.queue, ttl: .milliseconds(500), nonce: "dead")
+    let fence = try #require(try await dead.campaign())
+    bench.hub.change { $0.inbox.notifications = [DecisionTests.notification("mention")] }
+    let service = bench.service(["a": Definitions.agent("a")])
+    try await running([service]) {
+      try await bench.until("an item") { try await bench.queue.status().counts["enqueued"] == 1 }
+      #expect(try await bench.queue.status().leader?.hasPrefix("2:") == true)
+      #expect(try await bench.queue.enqueue(bench.lease().item, pool: .notification, fence: fence) == .fenced)
+    }
+  }
+
+  @Test func oneOfTwoLeadsAndHandsOverWhenItEnds() async throws {
+    let bench = try await Bench()
+    let one = bench.service(["a": Definitions.agent("a")])
+    let two = bench.service(["a": Definitions.agent("a")])
+    let first = Task { await one.run() }
+    try await bench.until("the first leads") { one.isLeader }
+    try await running([two]) {
+      try await bench.polls()
+      #expect(!two.isLeader)
+      first.cancel()
+      await first.value
+      #expect(!one.isLeader)
+      // Far sooner than the lock's 10 s.
+      let start = ContinuousClock.now
+      try await bench.until("the second leads") { two.isLeader }
+      #expect(ContinuousClock.now - start < .seconds(5))
+      try await bench.polls()
+    }
+  }
+
+  @Test func redisRestartingEndsNothing() async throws {
+    let bench = try await Bench()
+    let service = bench.service(["a": Definitions.agent("a")])
+    try await running([service]) {
+      try await bench.polls()
+      bench.server.kill9()
+      try await bench.until("the trouble is told") { bench.log.count("Redis failed") > 0 }
+      try await bench.server.start()
+      bench.hub.change { $0.inbox.notifications = [DecisionTests.notification("mention")] }
+      try await bench.until("an item") { try await bench.queue.status().counts["enqueued"] == 1 }
+      try await bench.until("the end of the trouble is told") { bench.log.count("Redis answers again") > 0 }
+    }
+  }
+
+  @Test func expiredLeasesArePutBack() async throws {
+    let bench = try await Bench()
+    var options = WorkQueue.Options()
+    options.lease = .milliseconds(50)
+    let hasty = WorkQueue(bench.server.url, options: options)
+    let plain = RedisConnection(bench.server.url)
+    _ = try await plain.command(["LPUSH", "runner:hybrid:work", #"{"agent_id":"x"}"#])
+    guard case .claimed(let lease) = try await hasty.claim([.hybrid], runner: "r", runnerCap: 1, globalCap: 1) else {
+      Issue.record("nothing claimed")
+      return
+    }
+    try await running([bench.service([:])]) {
+      try await bench.until("it is back") { try await bench.queue.status().pools[.hybrid]?.queued == 1 }
+    }
+    #expect(try await bench.lease(.hybrid).activationID == lease.activationID)
+    #expect(bench.log.count("work was put back") == 1)
+  }
+
+  @Test func restedAgentsExploreOneAtATime() async throws {
+    let bench = try await Bench()
+    bench.hub.change { $0.stale = [HubAgent(id: "rested"), HubAgent(id: "quiet")] }
+    let definitions: [String: AgentDefinition?] = [
+      "rested": Definitions.agent("rested", explores: true), "active": Definitions.agent("active", explores: true),
+      "quiet": Definitions.agent("quiet"), "broken": nil,
+    ]
+    try await running([bench.service(definitions)]) {
+      try await bench.until("an exploration") { try await bench.queue.status().counts["enqueued"] == 1 }
+      #expect(try await Set(bench.queue.scheduledAgents()) == ["rested", "active"])
+      let lease = try await bench.lease(.exploration)
+      #expect(lease.item.agentID == "rested")
+      #expect(lease.item.taskType == .exploration)
+      #expect(lease.item.priority == .low)
+      // Made due again by hand while it runs: it stays at one; and when it is done, it has just been active.
+      let plain = RedisConnection(bench.server.url)
+      _ = try await plain.command(["ZADD", "botburrow:stale", "1", "rested"])
+      try await bench.until("it was looked at") {
+        try await plain.command(["ZSCORE", "botburrow:stale", "rested"]).string != "1"
+      }
+      try await bench.queue.finish(lease, .done)
+      _ = try await plain.command(["ZADD", "botburrow:stale", "1", "rested"])
+      try await bench.until("it was put off") {
+        // A threshold from its activation: hours from now, not the hold of a minute.
+        let due = try await plain.command(["ZSCORE", "botburrow:stale", "rested"]).string.flatMap { Double($0) } ?? 0
+        return due / 1000 > WallClock.now + 3600
+      }
+      #expect(try await bench.queue.status().counts["enqueued"] == 1)
+    }
+  }
+}
