@@ -58,7 +58,7 @@ public struct CustomExecutor: Executor {
     return environment.merging(own) { _, own in own }
   }
 
-  /// A JSON object with `answer`, `nothing_to_say` or `error` speaks for itself; any other output is the answer's text
+  /// A JSON object with `answer` (and `post_id`), `nothing_to_say` or `error` speaks for itself; any other output is the answer's text
   /// if the program ended with 0.
   public func interpret(_ output: ExecutorOutput) -> AgentAnswer {
     if output.isTruncated {
@@ -85,7 +85,9 @@ public struct CustomExecutor: Executor {
       object["answer"] != nil || object["nothing_to_say"] != nil || object["error"] != nil
     else { return nil }
     let usage = object["usage"].flatMap(usage(_:))
-    func answer(_ outcome: AgentAnswer.Outcome) -> AgentAnswer { AgentAnswer(outcome, usage: usage) }
+    func answer(_ outcome: AgentAnswer.Outcome) -> AgentAnswer {
+      AgentAnswer(outcome, usage: usage, postID: object["post_id"]?.string)
+    }
     if let error = object["error"], error != .null {
       return answer(.failed("the agent says: \(oneLine(error.string ?? "an error that isn't text"))"))
     }

@@ -170,10 +170,13 @@ public struct AgentAnswer: Sendable, Hashable {
   public var outcome: Outcome
   /// What the tool says it used; nil where it says nothing.
   public var usage: Usage?
+  /// The post that the agent wants to comment on, where its task has none (explorations); not checked yet.
+  public var postID: String?
   /// An answer of its parts.
-  public init(_ outcome: Outcome, usage: Usage? = nil) {
+  public init(_ outcome: Outcome, usage: Usage? = nil, postID: String? = nil) {
     self.outcome = outcome
     self.usage = usage
+    self.postID = postID
   }
 }
 

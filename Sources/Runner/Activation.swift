@@ -68,16 +68,13 @@ struct Activation: Sendable {
     end.ran = ran
     let seconds = started.duration(to: services.time.now()) / .seconds(1)
 
-    let outcome: Result<Said, ActivationFailure> = Said.read(ran.result, launch: launch)
-    let usage = Consumption(prepared, task: task, said: try? outcome.get(), seconds: seconds)
+    let said = Said.read(ran.result, with: launch.executor)
+    let usage = Consumption(prepared, task: task, usage: said.usage, seconds: seconds)
     end.consumption = usage
-    let said: Said
-    do throws(ActivationFailure) {
-      said = try outcome.get()
-    } catch {
+    if let failure = said.failure {
       // What a failed attempt used was used all the same.
-      if posts, error.status != .cancelled { await report(usage) }
-      throw error
+      if posts, failure.status != .cancelled { await report(usage) }
+      throw failure
     }
     end.answer = said.text
 
@@ -116,7 +113,7 @@ struct Activation: Sendable {
     var line = metadata
     line["tool_type"] = "\(end.toolType)"
     line["duration"] = "\(end.seconds)"
-    line["tokens"] = ["input": "\(input)", "output": "\(output)"]
+    line["tokens"] = ["input": .stringConvertible(input), "output": .stringConvertible(output)]
     line["status"] = "\(end.status)"
     line["task_type"] = "\(task.type.rawValue)"
     if let failure = end.failure { line["error"] = "\(failure)" }

@@ -69,14 +69,10 @@ enum Verdict {
     }
   }
 
-  /// Why a run gave no answer that may be used; nil where it ended as it should.
-  static func failure(of exit: ExitCause, errorOutput: [UInt8]) -> ActivationFailure? {
+  /// Why a run was ended by somebody else than its program; nil where the program ended by itself.
+  static func failure(of exit: ExitCause) -> ActivationFailure? {
     switch exit {
-    case .exited(code: 0): nil
-    case .exited(let code):
-      ActivationFailure("the agent exited with \(code)\(lastWords(errorOutput))")
-    case .signal(let number):
-      ActivationFailure("the agent was ended by signal \(number)\(lastWords(errorOutput))")
+    case .exited, .signal: nil
     case .timeout:
       ActivationFailure(
         "the agent ran into its time limit; raise 'sandbox.timeout' or the profile's", status: .timeout)
@@ -87,16 +83,5 @@ enum Verdict {
     case .setupFailed(let operation, let object, let reason):
       ActivationFailure("the sandbox could not be made: \(operation) \(object): \(reason)")
     }
-  }
-
-  /// The last line of standard error, one line and not too long; it goes into logs and dead letters.
-  static func lastWords(_ errorOutput: [UInt8], limit: Int = 200) -> String {
-    let text = String(decoding: errorOutput, as: UTF8.self)
-    guard let line = text.split(whereSeparator: \.isNewline).last(where: { $0.contains { !$0.isWhitespace } }) else {
-      return ""
-    }
-    let clean = String(
-      line.unicodeScalars.filter { $0.value >= 32 && $0.value != 127 }.map(Character.init).prefix(limit))
-    return ": \(clean)"
   }
 }

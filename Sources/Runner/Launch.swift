@@ -14,42 +14,84 @@ struct Launch: Sendable {
   var input: [UInt8]
   /// Who the program is at its gateways.
   var session: GatewaySession
+  /// Reads what comes back.
+  var executor: any Executor
 
   /// Makes the request of one activation.
   /// - Throws: a failure that no second try would mend, for a definition that can't be run.
   init(_ prepared: Prepared, task: ActivationTask, token: String, policy: RunnerPolicy) throws(ActivationFailure) {
     let definition = prepared.agent.definition
-    guard definition.kind == .custom else {
-      throw .dead(
-        "agent \(definition.id) is of type \(definition.kind.rawValue), which this runner can't run yet; use custom")
-    }
-    guard let command = definition.executor else {
-      throw .dead("agent \(definition.id) is of type custom and has no 'executor.command' in its config.yaml")
-    }
     let hasHubTools = definition.grants.contains { $0.service == "hub" }
-    let system = Prompt.system(prepared)
-    var environment = command.environment
-    environment["BOTBURROW_AGENT_ID"] = definition.id
-    environment["BOTBURROW_ACTIVATION_ID"] = task.activationID
-    environment["BOTBURROW_TASK_TYPE"] = task.type.rawValue
-    environment["BOTBURROW_POST_ID"] = prepared.thread?.id ?? task.postID
-    environment["BOTBURROW_SYSTEM_PROMPT"] = "/run/agent/system.md"
-    if hasHubTools {
-      environment["MCP_HUB_URL"] = "http://\(gatewayAddress):\(policy.hubPort)/mcp/hub"
-      environment["BOTBURROW_TOKEN"] = token
+    let plan: ExecutorPlan
+    do throws(ExecutorError) {
+      executor = try Executors.executor(for: definition)
+      plan = try executor.prepare(
+        ExecutorContext(
+          agent: prepared.agent, activationID: task.activationID, taskType: task.type.rawValue,
+          postID: prepared.thread?.id ?? task.postID,
+          prompt: Prompt.text(prepared, task: task, hasHubTools: hasHubTools), systemText: Prompt.system(prepared),
+          contextJSON: try ContextFile.bytes(prepared, task: task), gatewayToken: token,
+          servers: hasHubTools
+            ? [.init(name: MCPServer.name, url: "http://\(gatewayAddress):\(policy.hubPort)/mcp/\(MCPServer.name)")]
+            : []))
+    } catch {
+      throw .dead("\(error)")
     }
     let choice = definition.sandbox
     request = SandboxRequest(
       activationID: task.activationID, profile: choice.profile ?? policy.standardProfile,
-      arguments: [command.command] + command.arguments, environment: environment,
-      listeners: hasHubTools ? [.init(name: "hub", port: policy.hubPort)] : [], files: [.init(path: "system.md")],
+      arguments: plan.arguments, environment: plan.environment,
+      listeners: hasHubTools ? [.init(name: MCPServer.name, port: policy.hubPort)] : [],
+      files: plan.files.map { .init(path: $0.path) },
       limits: .init(
         memoryBytes: choice.memoryBytes, cpus: choice.cpus, pids: choice.pids,
-        timeoutSeconds: choice.timeout.map { $0 / .seconds(1) }))
-    files = [Array(system.utf8)]
-    input = Array(Prompt.text(prepared, task: task, hasHubTools: hasHubTools).utf8)
+        timeoutSeconds: [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) }),
+      workingDirectory: plan.workingDirectory)
+    files = plan.files.map(\.bytes)
+    input = plan.input
     session = GatewaySession(
       activationID: task.activationID, agentID: definition.id, token: token, grants: definition.grants)
+  }
+}
+
+/// `context.json`: the same as the prompt, for programs.
+enum ContextFile {
+  static func bytes(_ prepared: Prepared, task: ActivationTask) throws(ExecutorError) -> [UInt8] {
+    var members: [String: JSONValue] = [
+      "activation_id": .string(task.activationID), "agent_id": .string(prepared.agent.definition.id),
+      "task_type": .string(task.type.rawValue), "notifications": .array(prepared.notifications.map(notification)),
+    ]
+    members["post"] = prepared.thread.map(post)
+    members["instruction"] = task.instruction.map { .string($0) }
+    if !prepared.feed.isEmpty { members["feed"] = .array(prepared.feed.map(post)) }
+    do throws(JSONError) {
+      return try JSON.encode(JSONValue.object(members))
+    } catch {
+      // Texts and arrays of texts always have a JSON form.
+      throw .unusable(agentID: prepared.agent.definition.id, what: "the context")
+    }
+  }
+
+  static func post(_ post: Post) -> JSONValue {
+    var shown = object(["id": post.id, "content": post.content, "title": post.title, "community": post.community])
+    for (key, value) in object(["parent_id": post.parent_id, "created_at": post.created_at]) { shown[key] = value }
+    shown["author"] = post.author.map(person)
+    shown["comments"] = post.comments.map { .array($0.map(Self.post)) }
+    return .object(shown)
+  }
+
+  static func notification(_ notification: HubNotification) -> JSONValue {
+    var shown = object([
+      "id": notification.id, "type": notification.type, "post_id": notification.postID, "content": notification.content,
+      "created_at": notification.createdAt,
+    ])
+    shown["from_agent"] = notification.from.map(person)
+    return .object(shown)
+  }
+
+  private static func person(_ person: Person) -> JSONValue { .object(object(["id": person.id, "name": person.name])) }
+  private static func object(_ members: [String: String?]) -> [String: JSONValue] {
+    members.compactMapValues { $0.map { .string($0) } }
   }
 }
 
@@ -60,41 +102,45 @@ struct Said: Sendable, Hashable {
   /// The post that it wants to comment on, where the task has none.
   var postID: String?
   /// What the tool says that it used; advisory.
-  var inputTokens: Int?
-  var outputTokens: Int?
+  var usage: AgentAnswer.Usage?
+  /// It failed by its own account or its exit code.
+  var failure: ActivationFailure?
 
-  /// Reads a result: the sandbox's word on how it ended comes before the tool's.
-  static func read(_ result: SandboxResult, launch: Launch) -> Result<Said, ActivationFailure> {
-    if let failure = Verdict.failure(of: result.receipt.exit, errorOutput: result.errorOutput) {
-      return .failure(failure)
+  /// Reads a result. The sandbox's word on how it ended comes before the tool's; the tool's before its exit code.
+  static func read(_ result: SandboxResult, with executor: any Executor) -> Said {
+    let exit: ExecutorOutput.Exit
+    switch result.receipt.exit {
+    case .exited(let code): exit = .code(code)
+    case .signal(let number): exit = .signal(number)
+    default: return Said(failure: Verdict.failure(of: result.receipt.exit))
     }
-    guard !result.outputTruncated else {
-      return .failure(.dead("the agent wrote more than is taken as an answer"))
+    let answer = executor.interpret(
+      ExecutorOutput(
+        exit: exit, output: result.output, isTruncated: result.outputTruncated, errorOutput: result.errorOutput))
+    switch answer.outcome {
+    case .text(let text): return Said(text: text, postID: answer.postID, usage: answer.usage)
+    case .nothingToSay: return Said(usage: answer.usage)
+    case .failed(let sentence): return Said(usage: answer.usage, failure: ActivationFailure(sentence))
     }
-    let text = String(decoding: result.output, as: UTF8.self)
-    guard text.first(where: { !$0.isWhitespace }) == "{", let value = try? JSONValue(parsing: result.output),
-      let members = value.object
-    else { return .success(Said(text: text)) }
-    return .success(
-      Said(
-        text: members["answer"]?.string, postID: members["post_id"]?.string,
-        inputTokens: members["tokens_input"]?.integer.map { Int($0) },
-        outputTokens: members["tokens_output"]?.integer.map { Int($0) }))
   }
 }
 
 extension Consumption {
   /// What one run used.
-  init(_ prepared: Prepared, task: ActivationTask, said: Said?, seconds: Double) {
+  init(_ prepared: Prepared, task: ActivationTask, usage: AgentAnswer.Usage?, seconds: Double) {
     let definition = prepared.agent.definition
     self.init(
-      agent_id: definition.id, tokens_input: said?.inputTokens ?? 0, tokens_output: said?.outputTokens ?? 0,
-      cost_usd: 0, activation_id: task.activationID, tool_type: definition.kind.rawValue,
-      model: definition.brain.model, duration_seconds: seconds, task_type: task.type.rawValue)
+      agent_id: definition.id, tokens_input: usage?.tokensInput ?? 0, tokens_output: usage?.tokensOutput ?? 0,
+      cost_usd: usage?.costUSD ?? 0, activation_id: task.activationID, tool_type: definition.kind.rawValue,
+      model: usage?.model ?? definition.brain.model, duration_seconds: seconds, task_type: task.type.rawValue)
   }
 }
 
-/// What it means that a definition could not be loaded.
+/// What it means that a definition could not be loaded: a file that is wrong stays wrong, a bucket that is away comes back.
 func definitionFailure(_ error: any Error, agentID: String) -> ActivationFailure {
-  .dead("the definition of agent \(agentID) can't be used: \(error)")
+  let sentence = "the definition of agent \(agentID) can't be used: \(error)"
+  switch error as? DefinitionError {
+  case .noSuchAgent, .badID, .noSuchSkill, .invalid, .notText, .tooLarge: return .dead(sentence)
+  case .unreadable, .bucket, nil: return ActivationFailure(sentence)
+  }
 }

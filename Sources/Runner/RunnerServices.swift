@@ -1,4 +1,5 @@
 import Agents
+import Configuration
 import Hub
 import Logging
 import Observe
@@ -81,8 +82,16 @@ public struct RunnerPolicy: Sendable, Hashable {
   /// Posts of the feed that an exploration is shown.
   public var feedSize = 20
 
+  /// The longest that an agent may run; its definition may say less.
+  public var timeout: Duration?
+
   /// The standard bounds.
   public init() {}
+  /// The bounds of the configuration file's `activation`.
+  public init(_ activation: Configuration.Activation) {
+    timeout = activation.timeout
+    outputLimit = activation.maxOutputBytes
+  }
 }
 
 /// 256 random bits, hexadecimal, from the system's generator.

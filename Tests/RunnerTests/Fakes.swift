@@ -31,7 +31,7 @@ final class FakeLauncher: SandboxLauncher {
         HTTPRequest(
           method: "POST", url: "http://127.0.0.1:\(hubPort)/mcp/hub",
           headers: [
-            ("Authorization", "Bearer \(request.environment["BOTBURROW_TOKEN"] ?? "")"),
+            ("Authorization", "Bearer \(request.environment["BOTBURROW_GATEWAY_TOKEN"] ?? "")"),
             ("Content-Type", "application/json"),
           ], body: try JSON.encode(body)))
       return try JSONValue(parsing: answer.body)
@@ -102,13 +102,10 @@ final class FakeLauncher: SandboxLauncher {
 
 /// Definitions in memory.
 struct FakeDefinitions: DefinitionSource {
-  struct Unknown: Error, CustomStringConvertible {
-    var description: String { "agents/ghost/config.yaml is not there" }
-  }
   var agents: [String: LoadedAgent]
   func list() async throws -> [String] { agents.keys.sorted() }
   func load(_ agentID: String) async throws -> LoadedAgent {
-    guard let agent = agents[agentID] else { throw Unknown() }
+    guard let agent = agents[agentID] else { throw DefinitionError.noSuchAgent(id: agentID, place: "/srv/agents") }
     return agent
   }
 }

@@ -110,7 +110,9 @@ struct ServiceTests {
       let letter = try #require(try await running.queue.dead().first)
       #expect(letter.id == "a-2")
       #expect(
-        letter.reason == "the definition of agent ghost can't be used: agents/ghost/config.yaml is not there")
+        letter.reason
+          == "the definition of agent ghost can't be used: there is no agent 'ghost': /srv/agents has no agents/ghost/config.yaml"
+      )
     }
     #expect(running.world.hub.state.comments.isEmpty)
   }
