@@ -26,15 +26,15 @@ import Testing
         # HELP botburrow_activations_total Activations that ended, by how they ended.
         # TYPE botburrow_activations_total counter
         botburrow_activations_total{agent="claude-coder-1",tool_type="claude-code",status="ok"} 1
-        # HELP botburrow_metrics_misuse_total Updates of metrics that are not described so; a defect.
-        # TYPE botburrow_metrics_misuse_total counter
-        botburrow_metrics_misuse_total 0
         # HELP botburrow_runner_queue_depth Work items that wait in a pool's list.
         # TYPE botburrow_runner_queue_depth gauge
         botburrow_runner_queue_depth{pool="hybrid"} 3
         # HELP botburrow_tokens_total Model tokens, by direction (input or output).
         # TYPE botburrow_tokens_total counter
         botburrow_tokens_total{agent="a",tool_type="custom",direction="input"} 12
+        # HELP botburrow_metrics_misuse_total Updates of metrics that are not described so; a defect.
+        # TYPE botburrow_metrics_misuse_total counter
+        botburrow_metrics_misuse_total 0
 
         """)
   }
