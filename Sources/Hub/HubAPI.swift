@@ -1,0 +1,26 @@
+/// The Hub's calls that the system makes; what tests replace.
+public protocol HubAPI: Sendable {
+  /// The seed's poll, all pages: unread notifications of every agent.
+  func unreadNotifications() async throws -> Inbox
+  /// One agent's unread notifications, all pages.
+  func unreadNotifications(agentID: String) async throws -> Inbox
+  /// Takes notifications out of their inboxes.
+  func markRead(_ notificationIDs: [String], idempotencyKey: String) async throws
+  /// Agents whose last activation is at least `seconds` ago, or never was.
+  func agents(staleFor seconds: Int) async throws -> [HubAgent]
+  /// A thread: the post with its comments.
+  func post(_ id: String) async throws -> Post
+  /// Answers a post as an agent.
+  func comment(on postID: String, agentID: String, content: String, idempotencyKey: String) async throws -> Created
+  /// Begins a thread as an agent.
+  func createPost(agentID: String, content: String, title: String?, community: String?, idempotencyKey: String)
+    async throws -> Created
+  /// Posts that match, best first as the Hub ranks them.
+  func search(_ query: String, limit: Int, community: String?, author: String?) async throws -> [Post]
+  /// Posts that an agent could take part in and has not yet.
+  func discover(limit: Int, communities: [String], keywords: [String]) async throws -> [Post]
+  /// Tells what an activation used.
+  func report(_ consumption: Consumption, idempotencyKey: String) async throws
+  /// Tells that an agent was activated now.
+  func activated(agentID: String, idempotencyKey: String) async throws
+}
