@@ -75,6 +75,9 @@ public final class CoordinatorService: Sendable {
   /// When the Hub was last polled with success, seconds since 1970; nil: not yet.
   public var lastPollAt: Double? { state.withLock { $0.lastPollAt } }
 
+  /// Redis's last error, as long as it lasts; nil while it answers.
+  public var redisTrouble: String? { state.withLock { $0.redisTrouble } }
+
   /// Runs until its task is cancelled; then it gives the lock up, so that another leads at once.
   public func run() async {
     let (terms, term) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -98,9 +101,10 @@ public final class CoordinatorService: Sendable {
       do throws(RedisError) {
         let fence = try await leader.campaign()
         redisAnswered()
+        // At each renewal: the term's loops may have ended because a slow renewal let their clock run out.
+        if fence != nil { elected() }
         if let fence, fence != led {
           logger.notice("this coordinator leads", metadata: ["epoch": "\(fence.epoch)"])
-          elected()
         } else if fence == nil, led != nil {
           logger.warning("another coordinator leads now")
         }
@@ -140,7 +144,8 @@ public final class CoordinatorService: Sendable {
         redisFailed(error)
         await pause(min(interval, .seconds(1)))
       } catch is Deposed {
-        return
+        // The next campaign finds out who leads; the loop's condition then ends the term, or a new epoch goes on.
+        await pause(timing.campaignInterval)
       } catch {
         failures += 1
         hubFailed(HubError(operation: "poll", status: nil, reason: "\(error)"))
@@ -156,7 +161,7 @@ public final class CoordinatorService: Sendable {
       } catch let error as RedisError {
         redisFailed(error)
       } catch is Deposed {
-        return
+        await pause(timing.campaignInterval)
       } catch {
         logger.warning("the staleness schedule was not looked at", metadata: ["error": "\(error)"])
       }

@@ -85,10 +85,19 @@ extension WorkQueue {
   /// What is known of these notifications; an unknown one is missing in the answer. Those whose item is in the dead letters are
   /// remembered for another week, as long as they are asked for.
   public func notificationStates(_ ids: [String]) async throws(RedisError) -> [String: NotificationState] {
-    guard !ids.isEmpty else { return [:] }
+    var states: [String: NotificationState] = [:]
+    // A thousand at a time: a script holds up everybody else.
+    for start in stride(from: 0, to: ids.count, by: 1000) {
+      try await addStates(of: ids[start..<min(start + 1000, ids.count)], to: &states)
+    }
+    return states
+  }
+
+  private func addStates(
+    of ids: ArraySlice<String>, to states: inout [String: NotificationState]
+  ) async throws(RedisError) {
     let reply = try await connection.script(Scripts.notificationStates, arguments: ids.map { RedisArgument($0) })
     guard let values = reply.array, values.count == ids.count else { throw unexpected("notificationStates", reply) }
-    var states: [String: NotificationState] = [:]
     for (id, value) in zip(ids, values) {
       guard let text = value.string, let colon = text.firstIndex(of: ":") else { continue }
       let activationID = String(text[text.index(after: colon)...])
@@ -98,7 +107,6 @@ extension WorkQueue {
       default: states[id] = .waiting(activationID: activationID)
       }
     }
-    return states
   }
 
   /// Gives agents a due time (seconds since 1970) where they have none yet. False: another coordinator leads.
