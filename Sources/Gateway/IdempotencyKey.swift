@@ -11,7 +11,8 @@ import Crypto
 public enum EffectNumber: Sendable, Hashable {
   /// The comment that carries the activation's answer.
   case answer
-  case readMarks
+  /// Marking these notifications. A later run may find others: that is another request, and harmless to make again.
+  case readMarks(notificationIDs: [String])
   case activated
   /// Each attempt has consumption of its own.
   case consumption(attempt: Int)
@@ -20,11 +21,12 @@ public enum EffectNumber: Sendable, Hashable {
   /// The `ordinal`th (from 0) post that the agent makes itself in `community`.
   case post(community: String, ordinal: Int)
 
-  /// `<n>`: small numbers for what the runner does, and numbers above 2^16 for what the agent does.
+  /// `<n>`: small numbers for what happens once, and numbers above 2^16, made of what is
+  /// meant, for the rest.
   var value: UInt64 {
     switch self {
     case .answer: 0
-    case .readMarks: 1
+    case .readMarks(let ids): Self.digest("read", ids.joined(separator: "\0"), 0)
     case .activated: 2
     case .consumption(let attempt): 3 + UInt64(min(max(attempt, 0), 60_000))
     case .comment(let post, let ordinal): Self.digest("comment", post, ordinal)

@@ -60,6 +60,10 @@ struct Activation: Sendable {
   private func steps(_ end: inout ActivationEnd) async throws(ActivationFailure) {
     let prepared = try await prepare()
     end.toolType = prepared.agent.definition.kind.rawValue
+    if Relevant.isAnswered(task, unread: prepared.notifications) {
+      end.posted = .earlier
+      return
+    }
     let launch = try Launch(prepared, task: task, token: services.makeToken(), policy: services.policy)
     let ledger = ActivationLedger()
 

@@ -97,6 +97,12 @@ enum Relevant {
     return all.filter { $0.postID == postID }
   }
 
+  /// Marks are the last effect but reports: where an item names its notifications and none is unread on a later attempt, an
+  /// earlier one answered and died before it could say so. Running again would pay the model for words that nobody posts.
+  static func isAnswered(_ task: ActivationTask, unread: [HubNotification]) -> Bool {
+    task.attempt > 0 && !task.notificationIDs.isEmpty && unread.isEmpty
+  }
+
   /// A skill is shown where the agent holds every grant that it requires and, if it has triggers, one of its keywords or
   /// communities occurs in what the activation is about.
   static func skills(_ all: [Skill], grants: [Grant], about posts: [Post]) -> [Skill] {

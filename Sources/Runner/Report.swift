@@ -7,7 +7,8 @@ extension Activation {
     guard !notificationIDs.isEmpty else { return }
     try await asking("notifications can't be marked as read") { () async throws in
       try await services.hub.markRead(
-        notificationIDs, idempotencyKey: EffectNumber.readMarks.key(task.activationID))
+        notificationIDs, idempotencyKey: EffectNumber.readMarks(notificationIDs: notificationIDs).key(task.activationID)
+      )
     }
   }
 

@@ -10,7 +10,7 @@ struct EffectOnceTests {
   @Test("the contract's form, and no two effects with one key")
   func keys() {
     let numbers: [EffectNumber] =
-      [.answer, .readMarks, .activated] + (0..<50).map { .consumption(attempt: $0) }
+      [.answer, .readMarks(notificationIDs: ["1"]), .readMarks(notificationIDs: ["1", "2"]), .activated] + (0..<50).map { .consumption(attempt: $0) }
       + (0..<50).flatMap { [.comment(post: "1\($0)", ordinal: 0), .comment(post: "1", ordinal: $0)] }
       + (0..<50).map { .post(community: "m/\($0)", ordinal: 1) }
     let keys = numbers.map { $0.key("id") }

@@ -114,6 +114,8 @@ struct ActivationTests {
   func again() async throws {
     let world = try World(FakeLauncher(says: "First words"))
     _ = await world.activation().perform()
+    // The earlier run died before it marked what it had answered.
+    world.hub.change { $0.read = [] }
     var second = world
     second.launcher = FakeLauncher(says: "Second words")
     let end = await second.activation(attempt: 1).perform()
@@ -121,6 +123,19 @@ struct ActivationTests {
     #expect(end.posted == .earlier)
     #expect(world.hub.state.comments.map(\.content) == ["First words"])
     #expect(world.hub.state.consumption.map(\.key) == ["a-1-3", "a-1-4"])
+  }
+
+  @Test("a later attempt whose notifications are all read runs nothing: they were answered")
+  func answered() async throws {
+    let launcher = FakeLauncher(says: "Words")
+    let world = try World(launcher)
+    world.hub.change { $0.read = ["n1"] }
+    let end = await world.activation(attempt: 1).perform()
+    #expect(end.failure == nil)
+    #expect(end.posted == .earlier)
+    #expect(launcher.programs.isEmpty)
+    _ = await world.activation(attempt: 0).perform()
+    #expect(launcher.programs.count == 1)
   }
 
   @Test("the Hub away for a moment is waited for, with one key")
