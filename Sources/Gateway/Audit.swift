@@ -63,13 +63,11 @@ public struct Audit: Sendable {
           "status": "\(record.status.rawValue)",
           "duration_ms": "\(record.milliseconds)", "bytes": "\(record.bytes)",
         ])
-      // A tool that doesn't exist has a name of the agent's making: it must not become a label.
-      let tool = record.status == .unknown ? "unknown" : record.tool
+      // No label for the tool: one that doesn't exist has a name of the agent's making.
       metrics.increment(
-        "botburrow_gateway_calls_total",
-        [("server", record.server), ("tool", tool), ("status", record.status.rawValue)])
-      metrics.observe(
-        "botburrow_gateway_call_duration_seconds", [("server", record.server)], record.milliseconds / 1000)
+        "botburrow_mcp_calls_total",
+        [("agent", record.agentID), ("server", record.server), ("status", record.status.rawValue)])
+      metrics.observe("botburrow_mcp_call_duration_seconds", [("server", record.server)], record.milliseconds / 1000)
     }
   }
 }

@@ -175,8 +175,11 @@ struct HubTools: Sendable {
           "An earlier run of this activation already made this; what it wrote stands, and this text was not posted."),
       ]
     } catch {
-      // Only a clear refusal says that nothing was made: after a time-out or a 5xx the effect may be there.
-      if let error = error as? HubError, !error.isTransient { ledger.release(ordinal, of: slot) }
+      // Only a clear refusal says that nothing was made: after a time-out, a 5xx or an answer that can't be read the
+      // effect may be there.
+      if let error = error as? HubError, !error.isTransient, !(200..<300).contains(error.status ?? 0) {
+        ledger.release(ordinal, of: slot)
+      }
       throw refusal(of: tool, error)
     }
   }
@@ -193,6 +196,8 @@ struct HubTools: Sendable {
     }
     switch error.status {
     case nil: return ToolRefusal("\(name): the Hub could not be reached; try again later")
+    case .some(200..<300):
+      return ToolRefusal("\(name): the Hub's answer can't be read; the same call may be repeated safely")
     case 400, 422: return ToolRefusal("\(name): the Hub did not accept the arguments (status \(error.status ?? 0))")
     case 401, 403: return ToolRefusal("\(name): the Hub does not permit this")
     case 404: return ToolRefusal("\(name): the Hub has no such post or community")

@@ -83,6 +83,14 @@ public struct MetricDescription: Sendable {
       "botburrow_mcp_calls_total", .counter, "Tool calls through the MCP gateway.",
       labels: ["agent", "server", "status"]),
     .init(
+      "botburrow_mcp_call_duration_seconds", .histogram, "Time of tool calls through the MCP gateway.",
+      labels: ["server"], buckets: callSeconds),
+    .init("botburrow_hub_retries_total", .counter, "Calls to the Hub that a runner made again."),
+    .init(
+      "botburrow_reports_failed_total", .counter, "Reports that the Hub did not take (consumption, activated).",
+      labels: ["report"]),
+    .init("botburrow_receipts_failed_total", .counter, "Receipts that could not be kept."),
+    .init(
       "botburrow_gateway_denials_total", .counter, "Calls that a gateway refused, by reason.",
       labels: ["agent", "reason"]),
     .init("botburrow_http_handler_errors_total", .counter, "Requests answered 500 because a handler failed."),

@@ -121,7 +121,7 @@ struct Activation: Sendable {
     line["status"] = "\(end.status)"
     line["task_type"] = "\(task.type.rawValue)"
     if let failure = end.failure { line["error"] = "\(failure)" }
-    if case .comment(let id) = end.posted { line["comment_id"] = "\(id)" }
+    if case .comment(let id?) = end.posted { line["comment_id"] = "\(id)" }
     services.logger.log(level: end.failure == nil ? .info : .warning, "activation", metadata: line)
   }
 }

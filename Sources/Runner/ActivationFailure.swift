@@ -46,6 +46,9 @@ public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConverti
     switch error.status {
     case 401, 403:
       return ActivationFailure("\(step): \(error); check HUB_API_KEY")
+    case .some(200..<300):
+      // It did what was asked and said it in words that can't be read; the same request again does no harm.
+      return ActivationFailure("\(step): \(error)")
     case .some where !error.isTransient:
       return .dead("\(step): \(error)")
     default:

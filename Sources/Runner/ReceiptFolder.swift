@@ -80,7 +80,7 @@ extension Activation {
     switch posted {
     case .comment(let id):
       answer["posted"] = true
-      answer["comment_id"] = .string(id)
+      answer["comment_id"] = id.map { .string($0) }
     case .earlier:
       answer["posted"] = true
       answer["note"] = "an earlier attempt of this activation had answered"

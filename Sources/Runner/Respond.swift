@@ -78,7 +78,8 @@ public enum Response: Sendable, Hashable {
 
 /// What the Hub holds after the answer.
 public enum Posted: Sendable, Hashable {
-  case comment(id: String)
+  /// The comment, by the Hub's id; nil where the Hub took it and its answer could not be read.
+  case comment(id: String?)
   /// An earlier attempt of this activation has answered, with other words; those stand.
   case earlier
   case nothing(Response.Reason)
@@ -100,6 +101,10 @@ extension Activation {
         throw ActivationFailure("the activation was cancelled", status: .cancelled)
       } catch let error as HubError where error.status == 409 {
         return .earlier
+      } catch let error as HubError where (200..<300).contains(error.status ?? 0) {
+        services.logger.warning(
+          "answer posted, the Hub's reply is unreadable", metadata: metadata.merging(["error": "\(error)"]) { $1 })
+        return .comment(id: nil)
       } catch {
         throw .hub("the answer can't be posted", error)
       }

@@ -99,7 +99,7 @@ public final class RunnerService: Sendable {
       running += change
       return running
     }
-    services.metrics.set("botburrow_runner_active_activations", [("pool", options.pool.rawValue)], to: Double(now))
+    services.metrics.set("botburrow_active_activations", [("pool", options.pool.rawValue)], to: Double(now))
   }
 
   /// One claim, and the wait after one that gave nothing.
@@ -107,6 +107,8 @@ public final class RunnerService: Sendable {
     do {
       let outcome = try await queue.claim(
         options.pool.served, runner: options.runnerID, runnerCap: options.maxActivations, globalCap: options.globalCap)
+      services.metrics.increment(
+        "botburrow_claims_total", [("pool", options.pool.rawValue), ("result", word(outcome))])
       if case .claimed(let lease) = outcome { return lease }
       await first(
         of: { await self.wait(after: outcome) }, { await self.stopping.wait() })
@@ -114,6 +116,15 @@ public final class RunnerService: Sendable {
       await failed("claim", error)
     }
     return nil
+  }
+
+  private func word(_ outcome: ClaimOutcome) -> String {
+    switch outcome {
+    case .claimed: "claimed"
+    case .empty: "empty"
+    case .full: "full"
+    case .paused: "paused"
+    }
   }
 
   private func wait(after outcome: ClaimOutcome) async {
@@ -127,7 +138,7 @@ public final class RunnerService: Sendable {
   /// The queue could not be reached: says so and waits a little.
   private func failed(_ operation: String, _ error: RedisError) async {
     if error.kind == .cancelled || Task.isCancelled { return }
-    services.metrics.increment("botburrow_runner_queue_errors_total", [("pool", options.pool.rawValue)])
+    services.metrics.increment("botburrow_redis_errors_total", [("operation", operation)])
     services.logger.error("queue not reached", metadata: ["operation": "\(operation)", "error": "\(error)"])
     let wait = options.waitAfterError
     await first(of: { try? await self.services.time.sleep(wait) }, { await self.stopping.wait() })
@@ -189,6 +200,7 @@ extension RunnerService {
     guard var end = ended else { return }
     if lost, end.failure != nil {
       end.failure = ActivationFailure("the lease went to another runner", status: .lost)
+      services.metrics.increment("botburrow_lost_leases_total", [("pool", options.pool.rawValue)])
     }
     await conclude(activation, end, lease)
   }
@@ -217,7 +229,7 @@ extension RunnerService {
         services.logger.warning("finish refused: the lease is somebody else's", metadata: activation.metadata)
       }
     } catch {
-      services.metrics.increment("botburrow_runner_queue_errors_total", [("pool", options.pool.rawValue)])
+      services.metrics.increment("botburrow_redis_errors_total", [("operation", "finish")])
       services.logger.error(
         "finish not delivered; the work is tried again when its lease ends",
         metadata: activation.metadata.merging(["error": "\(error)"]) { $1 })

@@ -10,7 +10,8 @@ struct EffectOnceTests {
   @Test("the contract's form, and no two effects with one key")
   func keys() {
     let numbers: [EffectNumber] =
-      [.answer, .readMarks(notificationIDs: ["1"]), .readMarks(notificationIDs: ["1", "2"]), .activated] + (0..<50).map { .consumption(attempt: $0) }
+      [.answer, .readMarks(notificationIDs: ["1"]), .readMarks(notificationIDs: ["1", "2"]), .activated]
+      + (0..<50).map { .consumption(attempt: $0) }
       + (0..<50).flatMap { [.comment(post: "1\($0)", ordinal: 0), .comment(post: "1", ordinal: $0)] }
       + (0..<50).map { .post(community: "m/\($0)", ordinal: 1) }
     let keys = numbers.map { $0.key("id") }
@@ -83,6 +84,7 @@ struct EffectOnceTests {
     "the Hub's trouble is told in a sentence, without its words or our key",
     arguments: [
       (nil, nil, "create_comment: the Hub could not be reached; try again later"),
+      (201, nil, "create_comment: the Hub's answer can't be read; the same call may be repeated safely"),
       (400, nil, "create_comment: the Hub did not accept the arguments (status 400)"),
       (401, nil, "create_comment: the Hub does not permit this"),
       (404, nil, "create_comment: the Hub has no such post or community"),

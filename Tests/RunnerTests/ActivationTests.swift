@@ -161,6 +161,17 @@ struct ActivationTests {
     #expect(world.hub.state.read.isEmpty)
   }
 
+  @Test("a Hub that takes the comment and answers nonsense has the comment")
+  func nonsense() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    world.hub.fail(
+      "comment", [HubError(operation: "POST /posts/12/comments", status: 201, reason: "answered 201 with text")])
+    let end = await world.activation().perform()
+    #expect(end.failure == nil)
+    #expect(end.posted == .comment(id: nil))
+    #expect(world.hub.state.read == ["n1"])
+  }
+
   @Test("a report that can't be delivered does not undo the answer")
   func report() async throws {
     let world = try World(FakeLauncher(says: "Hi"))

@@ -102,6 +102,7 @@ struct DecisionTests {
     arguments: [
       (nil, .retry(after: nil), "s: Hub: GET /x: no"), (503, .retry(after: nil), "s: Hub: GET /x: no"),
       (401, .retry(after: nil), "s: Hub: GET /x: no; check HUB_API_KEY"), (404, .dead, "s: Hub: GET /x: no"),
+      (200, .retry(after: nil), "s: Hub: GET /x: no"),
     ] as [(Int?, ActivationFailure.Remedy, String)])
   func hub(_ status: Int?, _ remedy: ActivationFailure.Remedy, _ sentence: String) {
     let failure = ActivationFailure.hub("s", HubError(operation: "GET /x", status: status, reason: "no"))

@@ -78,6 +78,13 @@ struct ServiceTests {
     #expect(comments.map(\.content) == ["Hi Ada"])
     #expect(comments.first?.key.hasSuffix("-0") == true)
     #expect(running.world.hub.state.read == ["n1"])
+    let metrics = running.world.metrics.exposition()
+    for line in [
+      #"botburrow_activations_total{agent="claude-coder-1",tool_type="custom",status="success"} 1"#,
+      #"botburrow_activation_duration_seconds_count{agent="claude-coder-1",tool_type="custom"} 1"#,
+      #"botburrow_tokens_total{agent="claude-coder-1",tool_type="custom",direction="input"} 0"#,
+      #"botburrow_active_activations{pool="notification"} 0"#, "botburrow_metrics_misuse_total 0",
+    ] { #expect(metrics.contains(line + "\n")) }
   }
 
   @Test("no more at once than it has places, and all get done")
