@@ -95,6 +95,10 @@ let package = Package(
         "HTTPClient", "Redis", "Work", "Hub", "CLinux", arguments, log,
       ], swiftSettings: strict),
 
+    .executableTarget(
+      name: "botburrow-bench", dependencies: ["Sandbox", "Linux", "JSON"], path: "Benchmarks/Spawn",
+      swiftSettings: strict),
+
     // Tests: one folder a target
     .target(name: "TestSupport", dependencies: ["JSON", "Redis", "Hub"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("JSONTests", ["JSON"]),
