@@ -92,7 +92,7 @@ public final class CoordinatorService: Sendable {
     do { try await leader.resign() } catch {
       logger.warning("leadership was not handed over; it runs out by itself", metadata: ["error": "\(error)"])
     }
-    metrics.set("botburrow_coordinator_leader", to: 0)
+    metrics.set("botburrow_leader", to: 0)
   }
 
   private func campaign(_ elected: () -> Void) async {
@@ -113,7 +113,7 @@ public final class CoordinatorService: Sendable {
         redisFailed(error)
         if leader.fence == nil { led = nil }
       }
-      metrics.set("botburrow_coordinator_leader", to: leader.fence == nil ? 0 : 1)
+      metrics.set("botburrow_leader", to: leader.fence == nil ? 0 : 1)
       await pause(led == nil ? timing.campaignInterval : min(timing.leaderTTL / 3, .seconds(3)))
     }
   }
@@ -135,12 +135,15 @@ public final class CoordinatorService: Sendable {
       do {
         try await poll(fence)
         failures = 0
+        polled("ok")
         await pause(until: started + interval)
       } catch let error as HubError {
         failures += 1
+        polled("hub_error")
         hubFailed(error)
         await pause(backoff.delay(failures: failures, retryAfter: error.retryAfter, jitter: jitter()))
       } catch let error as RedisError {
+        polled("redis_error")
         redisFailed(error)
         await pause(min(interval, .seconds(1)))
       } catch is Deposed {
@@ -148,11 +151,14 @@ public final class CoordinatorService: Sendable {
         await pause(timing.campaignInterval)
       } catch {
         failures += 1
+        polled("hub_error")
         hubFailed(HubError(operation: "poll", status: nil, reason: "\(error)"))
         await pause(backoff.delay(failures: failures, retryAfter: nil, jitter: jitter()))
       }
     }
   }
+
+  private func polled(_ result: String) { metrics.increment("botburrow_polls_total", [("result", result)]) }
 
   private func exploreWhileLeading() async {
     while !Task.isCancelled, let fence = leader.fence {
@@ -192,10 +198,10 @@ public final class CoordinatorService: Sendable {
   private func show(_ status: WorkStatus) {
     for (pool, part) in status.pools {
       metrics.set("botburrow_runner_queue_depth", [("pool", pool.rawValue)], to: Double(part.queued))
-      metrics.set("botburrow_runner_leased", [("pool", pool.rawValue)], to: Double(part.leased))
+      metrics.set("botburrow_leased", [("pool", pool.rawValue)], to: Double(part.leased))
     }
-    metrics.set("botburrow_work_parked", to: Double(status.parked))
-    metrics.set("botburrow_work_retries", to: Double(status.retries))
+    metrics.set("botburrow_parked", to: Double(status.parked))
+    metrics.set("botburrow_retries", to: Double(status.retries))
     metrics.set("botburrow_dead_letters", to: Double(status.dead))
     metrics.set("botburrow_staleness_debt", to: Double(status.stalenessDebt))
   }
@@ -203,13 +209,16 @@ public final class CoordinatorService: Sendable {
   // MARK: Trouble
 
   func hubFailed(_ error: HubError) {
-    metrics.increment("botburrow_hub_errors_total")
+    // The operation without its query: a cursor would make a series of its own.
+    let operation = String(error.operation.prefix { $0 != "?" })
+    metrics.increment(
+      "botburrow_hub_errors_total", [("operation", operation), ("status", error.status.map { "\($0)" } ?? "none")])
     logger.warning("the Hub failed", metadata: ["error": "\(error)"])
   }
 
   /// Logs the first of a row of failures, and each that is another's.
   private func redisFailed(_ error: RedisError) {
-    metrics.increment("botburrow_redis_errors_total")
+    metrics.increment("botburrow_redis_errors_total", [("operation", error.operation)])
     let isNew = state.withLock { state in
       defer { state.redisTrouble = error.description }
       return state.redisTrouble != error.description

@@ -69,7 +69,7 @@ actor DefinitionCache {
   }
 
   private func complain(about id: String, _ reason: String, _ message: Logger.Message) {
-    metrics.increment("botburrow_definition_errors_total")
+    metrics.increment("botburrow_definition_errors_total", [("agent", id)])
     guard complaints[id] != reason else { return }
     complaints[id] = reason
     var metadata: Logger.Metadata = ["error": "\(reason)"]

@@ -47,7 +47,7 @@ extension CoordinatorService {
     case .fenced: throw Deposed()
     case .queued:
       metrics.increment(
-        "botburrow_work_enqueued_total", [("pool", pool.rawValue), ("task_type", item.taskType.rawValue)])
+        "botburrow_assigned_total", [("pool", pool.rawValue), ("task_type", item.taskType.rawValue)])
       logger.info(
         "work was queued",
         metadata: [
@@ -65,7 +65,7 @@ extension CoordinatorService {
       return Set(unreadable).subtracting(state.unreadable)
     }
     for reason in new.sorted() {
-      metrics.increment("botburrow_hub_unreadable_total")
+      metrics.increment("botburrow_unreadable_notifications_total")
       logger.warning("a notification can't be read", metadata: ["error": "\(reason)"])
     }
   }

@@ -55,6 +55,13 @@ public struct MetricDescription: Sendable {
     .init("botburrow_outbox_depth", .gauge, "Effects on the Hub that still wait to be carried out."),
     .init(
       "botburrow_assigned_total", .counter, "Work items the coordinator assigned.", labels: ["pool", "task_type"]),
+    .init(
+      "botburrow_notifications_total", .counter, "Notifications that were decided about, by decision.",
+      labels: ["decision"]),
+    .init("botburrow_leased", .gauge, "Activations that run under a lease, in all runners.", labels: ["pool"]),
+    .init("botburrow_parked", .gauge, "Work items that wait because their agent is busy."),
+    .init("botburrow_retries", .gauge, "Work items that wait for their next attempt."),
+    .init("botburrow_staleness_debt", .gauge, "Agents whose exploration is overdue."),
     .init("botburrow_leader", .gauge, "1 where this coordinator leads, else 0."),
     .init("botburrow_polls_total", .counter, "Polls of the Hub by the coordinator, by result.", labels: ["result"]),
     .init(

@@ -104,6 +104,7 @@ final class LogBook: Sendable {
     let queue: WorkQueue
     let hub = InboxHub()
     let log = LogBook()
+    let metrics = Metrics()
 
     init() async throws {
       server = try await RedisServer()
@@ -123,7 +124,7 @@ final class LogBook: Sendable {
       timing.stalenessInterval = .milliseconds(20)
       return CoordinatorService(
         configuration: configuration, queue: WorkQueue(server.url), hub: hub, definitions: Definitions(definitions),
-        metrics: Metrics(), logger: log.logger, timing: timing)
+        metrics: metrics, logger: log.logger, timing: timing)
     }
 
     /// Waits until it holds; the test fails after 20 s.
@@ -196,6 +197,18 @@ final class LogBook: Sendable {
     #expect(
       bench.log.count("agent definition can't be read | agents/broken/config.yaml:1:1: 'name' is missing") == 1)
     #expect(bench.log.count("a notification can't be read | notifications[6]: 'id' is missing") == 1)
+    let exposed = bench.metrics.exposition()
+    for line in [
+      #"botburrow_assigned_total{pool="notification",task_type="notification"} 1"#,
+      #"botburrow_definition_errors_total{agent="broken"} 1"#, "botburrow_unknown_agents_total 1",
+      "botburrow_unreadable_notifications_total 1", "botburrow_leader 0",
+      #"botburrow_runner_queue_depth{pool="notification"} 0"#, #"botburrow_notifications_total{decision="answer"} 2"#,
+      #"botburrow_notifications_total{decision="answered"} 2"#,
+    ] {
+      #expect(exposed.split(separator: "\n").contains(Substring(line)), "\(line) in\n\(exposed)")
+    }
+    // No name or label that the table of metrics does not know.
+    #expect(!exposed.contains("botburrow_metrics_misuse_total") || exposed.contains("botburrow_metrics_misuse_total 0"))
     // It gave the lock up.
     #expect(try await bench.queue.status().leader == nil)
   }
@@ -218,13 +231,17 @@ final class LogBook: Sendable {
     #expect(ContinuousClock.now - start >= .milliseconds(300))
     #expect(bench.log.count("the Hub failed | Hub: GET /notifications: 503 Service Unavailable") == 1)
     #expect(bench.log.count("the Hub failed | Hub: GET /notifications: connection refused") == 1)
+    let exposed = bench.metrics.exposition()
+    #expect(exposed.contains(#"botburrow_hub_errors_total{operation="GET /notifications",status="503"} 1"#))
+    #expect(exposed.contains(#"botburrow_hub_errors_total{operation="GET /notifications",status="none"} 1"#))
   }
 
   @Test func theOtherTakesOverFromOneThatDied() async throws {
     let bench = try await Bench()
     // A leader that will never renew, as after kill -9.
-    let dead = Leader(bench.queue, ttl: .milliseconds(500), nonce: "dead")
+    let dead = Leader(bench.queue, nonce: "dead")
     let fence = try #require(try await dead.campaign())
+    _ = try await RedisConnection(bench.server.url).command(["PEXPIRE", "coordinator:leader", 500])
     bench.hub.change { $0.inbox.notifications = [DecisionTests.notification("mention")] }
     let service = bench.service(["a": Definitions.agent("a")])
     try await running([service]) {

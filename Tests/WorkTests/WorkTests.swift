@@ -10,8 +10,8 @@ struct Bench {
   let queue: WorkQueue
   let plain: RedisConnection
 
-  init(lease: Duration = .seconds(15), maxAttempts: Int = 5) async throws {
-    server = try await RedisServer()
+  init(lease: Duration = .seconds(15), maxAttempts: Int = 5, server arguments: [String] = []) async throws {
+    server = try await RedisServer(arguments)
     queue = Self.queue(server, lease: lease, maxAttempts: maxAttempts)
     plain = RedisConnection(server.url)
   }
