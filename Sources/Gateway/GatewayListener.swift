@@ -14,7 +14,11 @@ public actor GatewayListener {
   /// - Throws: what the HTTP server reports when it can't listen.
   @discardableResult
   public func serve(_ server: MCPServer, at address: ServerAddress) async throws -> Int {
-    let http = try await HTTPServer.start(at: address, maxBodyBytes: 1 << 20) { request in
+    // What one agent can make the runner hold: a few bodies, each as large as the longest text written in escapes.
+    var options = HTTPServer.Options()
+    options.maxBodyBytes = 1 << 20
+    options.maxConnections = 16
+    let http = try await HTTPServer.start(at: address, options: options) { request in
       guard request.path == "/mcp/\(MCPServer.name)" else {
         return ServerResponse(
           status: 404, headers: [("Content-Type", "application/json")],

@@ -20,13 +20,15 @@ extension Activation {
       now: services.time.now)
     let failure: ActivationFailure
     do {
-      let result = try await services.launcher.run(
-        launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
-        serve: { listeners in
-          for (name, descriptor) in listeners where name != "hub" { _ = Glibc.close(descriptor) }
-          guard let descriptor = listeners["hub"] else { return }
-          try await gateways.serve(server, at: .listener(descriptor: descriptor))
-        })
+      let result = try await inTime {
+        try await services.launcher.run(
+          launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
+          serve: { listeners in
+            for (name, descriptor) in listeners where name != "hub" { _ = Glibc.close(descriptor) }
+            guard let descriptor = listeners["hub"] else { return }
+            try await gateways.serve(server, at: .listener(descriptor: descriptor))
+          })
+      }
       await gateways.stop()
       return Ran(result: result, effects: ledger.effects)
     } catch is CancellationError {
@@ -37,4 +39,27 @@ extension Activation {
     await gateways.stop()
     throw failure
   }
+
+  /// The supervisor keeps the time; one that hangs must not keep a place and a lease for ever.
+  private func inTime(_ run: @escaping @Sendable () async throws -> SandboxResult) async throws -> SandboxResult {
+    guard let timeout = services.policy.timeout else { return try await run() }
+    let time = services.time
+    let limit = timeout + services.policy.supervisorGrace
+    return try await withThrowingTaskGroup(of: SandboxResult.self) { group in
+      group.addTask { try await run() }
+      group.addTask {
+        try await time.sleep(limit)
+        throw SupervisorOverdue(limit: limit)
+      }
+      defer { group.cancelAll() }
+      guard let first = try await group.next() else { throw CancellationError() }
+      return first
+    }
+  }
+}
+
+/// The supervisor did not end a sandbox when its time was over.
+struct SupervisorOverdue: Error, CustomStringConvertible {
+  let limit: Duration
+  var description: String { "it gave no receipt within \(limit.components.seconds) s; look at the supervisor's log" }
 }

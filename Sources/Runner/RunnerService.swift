@@ -38,6 +38,7 @@ public final class RunnerService: Sendable {
   private let options: Options
   private let slots: Slots
   private let running = Mutex(0)
+  private let reached = Mutex(false)
   /// No more claims.
   private let stopping = Latch()
   /// Activations that still run are given back.
@@ -55,6 +56,9 @@ public final class RunnerService: Sendable {
   public var active: Int { running.withLock { $0 } }
   /// Whether it takes no more work.
   public var isStopping: Bool { stopping.isOpen }
+
+  /// Whether the queue answered the last time it was asked; for `/readyz`.
+  public var reachesQueue: Bool { reached.withLock { $0 } }
 
   /// Claims and runs until `stop` or the task's cancellation; returns when the last activation is over and its lease given
   /// back or finished.
@@ -107,6 +111,7 @@ public final class RunnerService: Sendable {
     do {
       let outcome = try await queue.claim(
         options.pool.served, runner: options.runnerID, runnerCap: options.maxActivations, globalCap: options.globalCap)
+      reached.withLock { $0 = true }
       services.metrics.increment(
         "botburrow_claims_total", [("pool", options.pool.rawValue), ("result", word(outcome))])
       if case .claimed(let lease) = outcome { return lease }
@@ -138,6 +143,7 @@ public final class RunnerService: Sendable {
   /// The queue could not be reached: says so and waits a little.
   private func failed(_ operation: String, _ error: RedisError) async {
     if error.kind == .cancelled || Task.isCancelled { return }
+    reached.withLock { $0 = false }
     services.metrics.increment("botburrow_redis_errors_total", [("operation", operation)])
     services.logger.error("queue not reached", metadata: ["operation": "\(operation)", "error": "\(error)"])
     let wait = options.waitAfterError

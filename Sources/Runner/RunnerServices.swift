@@ -84,6 +84,8 @@ public struct RunnerPolicy: Sendable, Hashable {
 
   /// The longest that an agent may run; its definition may say less.
   public var timeout: Duration?
+  /// How much longer than `timeout` the supervisor may take until it is given up.
+  public var supervisorGrace: Duration = .seconds(30)
 
   /// The standard bounds.
   public init() {}

@@ -68,6 +68,15 @@ struct HandshakeEraTests {
     #expect(answer.body?.errorMessage == message)
   }
 
+  @Test("a body that is nested without end is refused, not recursed into")
+  func nested() async {
+    for body in [String(repeating: "[", count: 500_000), String(repeating: #"{"a":"#, count: 100_000)] {
+      let answer = await Caller().send(body)
+      #expect(answer.status == 400)
+      #expect(answer.body?.errorMessage == "Parse error: the body is not JSON")
+    }
+  }
+
   @Test("errors of requests that could be read stay in HTTP 200")
   func errors() async {
     let caller = Caller()
