@@ -7,6 +7,7 @@
 import CInit
 import CPlan
 
+/// Called by `_start` (CInit.c) with argc and argv, neither of which it needs; its answer is the launcher's exit code.
 @c(Init_main)
 public func initMain(_ argumentCount: CInt, _ arguments: UnsafeMutableRawPointer?) -> CInt {
   let plan = mapPlan()

@@ -20,5 +20,6 @@ public struct IPv4Address: Sendable, Hashable, CustomStringConvertible {
 
   /// The four bytes in network order.
   public var bytes: [UInt8] { withUnsafeBytes(of: number.bigEndian) { Array($0) } }
+  /// Dotted decimal.
   public var description: String { bytes.map(String.init).joined(separator: ".") }
 }

@@ -25,6 +25,7 @@ public struct LinuxError: Error, Sendable, Hashable, CustomStringConvertible {
     LinuxError(operation, object, code: errno, advice: advice)
   }
 
+  /// `open /etc/x: ENOENT (No such file or directory)`, then the advice where there is one.
   public var description: String {
     let subject = object.isEmpty ? operation : "\(operation) \(object)"
     return "\(subject): \(errorName(code))" + (advice.isEmpty ? "" : "; \(advice)")

@@ -11,7 +11,9 @@ public struct PacketFilter: Sendable {
   public struct Way: Sendable, Hashable {
     /// Interface number in the gateway namespace.
     public var interface: UInt32
+    /// The sandbox's address.
     public var source: IPv4Address
+    /// The only address that it may reach.
     public var destination: IPv4Address
     /// TCP port.
     public var port: UInt16

@@ -123,6 +123,7 @@ public struct ProcessStatus: Sendable, Hashable {
   public var capabilities: [String: UInt64]
   /// 0 none, 1 strict, 2 filter.
   public var seccomp: Int?
+  /// `NoNewPrivs` of prctl(2): exec grants nothing any more.
   public var noNewPrivileges: Bool
   /// Real, effective, saved and file-system user id, in the reader's user namespace.
   public var userIDs: [UInt32]

@@ -9,7 +9,9 @@ public struct SeccompPolicy: Sendable, Hashable {
   public struct Condition: Sendable, Hashable {
     /// 0…5
     public var argument: UInt32
+    /// What its low 32 bits must be like.
     public var test: Test
+    /// A test of 32 bits.
     public enum Test: Sendable, Hashable {
       case oneOf([UInt32])
       case noneOf([UInt32])
@@ -39,6 +41,7 @@ public struct SeccompPolicy: Sendable, Hashable {
 
 /// What a policy can't be compiled for.
 public struct SeccompError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// Which call of libseccomp failed, on what, and why.
   public let description: String
 }
 

@@ -34,11 +34,17 @@ public enum InsideOperation: Sendable, Hashable {
 
   /// MS_* of mount(2).
   public struct MountFlags: OptionSet, Sendable, Hashable {
+    /// The bits as mount(2) takes them.
     public let rawValue: Int
+    /// From bits of mount(2).
     public init(rawValue: Int) { self.rawValue = rawValue }
+    /// MS_RDONLY
     public static let readOnly = MountFlags(rawValue: 1)
+    /// MS_NOSUID
     public static let noSetuid = MountFlags(rawValue: 2)
+    /// MS_NODEV
     public static let noDevices = MountFlags(rawValue: 4)
+    /// MS_NOEXEC
     public static let noExec = MountFlags(rawValue: 8)
   }
   /// RLIMIT_* of getrlimit(2).
@@ -54,9 +60,11 @@ public enum InsideOperation: Sendable, Hashable {
   public struct Program: Sendable, Hashable {
     /// Paths to try in order.
     public var candidates: [String]
+    /// Its `argv`; the first is the name as the request gave it.
     public var arguments: [String]
     /// `NAME=value`
     public var environment: [String]
+    /// Inside, entered after the root has changed.
     public var workingDirectory: String
   }
 }

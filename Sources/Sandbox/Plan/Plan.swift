@@ -12,8 +12,11 @@ public struct Plan: Sendable, Hashable {
     /// A file of the request, by its place there.
     case file(index: Int)
   }
+  /// What the supervisor makes and hands in, in the order of the plan's descriptors.
   public var handed: [Handed]
+  /// What PID 1 does, in its order.
   public var inside: [InsideOperation]
+  /// The profile's limits as the request tightened them.
   public var limits: Profile.Limits
   /// Namespaces that PID 1 is born in (the network's it inherits, the cgroup's it makes once it is in its group).
   public static let cloneFlags =

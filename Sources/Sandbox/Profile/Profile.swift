@@ -21,15 +21,18 @@ public struct Profile: Sendable, Hashable {
   }
   /// A host path that is visible inside at the same place, read-only with everything mounted below it.
   public struct ReadOnlyPath: Sendable, Hashable {
+    /// Absolute, outside and inside.
     public var path: String
     /// A host that hasn't got it is no error.
     public var optional: Bool
   }
   /// A writable directory that lives in memory and is gone afterwards.
   public struct Scratch: Sendable, Hashable {
+    /// Absolute, inside.
     public var path: String
     /// Bytes.
     public var size: Int
+    /// Files and directories that fit (`nr_inodes` of tmpfs(5)).
     public var inodes: Int
   }
   /// What happens on a host that can't limit memory, cpu or pids.
@@ -42,15 +45,23 @@ public struct Profile: Sendable, Hashable {
   /// Whether there is a link to the gateway.
   public enum Network: String, Sendable, Hashable, CaseIterable { case gateway, none }
 
+  /// The file's name without `.yaml`; what requests name.
   public var name: String
+  /// One line for a person.
   public var description: String
+  /// Host paths that show inside.
   public var readOnly: [ReadOnlyPath]
+  /// What can be written.
   public var scratch: [Scratch]
   /// The agent's ids inside.
   public var uid: Int
+  /// The agent's group inside.
   public var gid: Int
+  /// Whether the program can reach its gateway.
   public var network: Network
+  /// What a host without cgroup controllers means.
   public var controlGroup: ControlGroupPolicy
+  /// The most that a request can have.
   public var limits: Limits
   /// Variables that every program gets; the request's come on top, the host's never.
   public var environment: [String: String]
@@ -60,6 +71,7 @@ public struct Profile: Sendable, Hashable {
   public var masked: [String]
   /// Paths of /proc that can't be written.
   public var readOnlyProc: [String]
+  /// The system calls that pass.
   public var syscalls: SeccompPolicy
 }
 

@@ -6,6 +6,7 @@ import YAML
 public enum ProfileFile {
   /// A profile and the digest of the file that it came from.
   public struct Loaded: Sendable, Hashable {
+    /// What the file says.
     public var profile: Profile
     /// `sha256:…` of the file's bytes.
     public var digest: String

@@ -70,10 +70,13 @@ extension ExitCause: CustomStringConvertible {
 
 /// What is known of an activation once it is over.
 public struct Receipt: Sendable {
+  /// The request's.
   public var activationID: String
+  /// How it ended.
   public var exit: ExitCause
   /// The whole receipt, as it is kept and shown.
   public var json: JSONValue
+  /// Puts a receipt together; `json` is what is shown.
   public init(activationID: String, exit: ExitCause, json: JSONValue) {
     self.activationID = activationID
     self.exit = exit

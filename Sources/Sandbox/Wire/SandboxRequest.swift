@@ -5,32 +5,48 @@ import Linux
 public struct SandboxRequest: Sendable, Codable, Hashable {
   /// UUID; names cgroup and receipt.
   public var activationID: String
+  /// Name of an administrator's profile.
   public var profile: String
+  /// `argv` of the program; a name without a slash is looked up in the sandbox's PATH.
   public var arguments: [String]
+  /// Variables on top of the profile's.
   public var environment: [String: String]
   /// TCP ports of the gateway address on which this activation's listeners are opened, each with a name ("hub").
   public var listeners: [Listener]
   /// Files under `/run/agent`, in the order of the descriptors that travel with the request.
   public var files: [File]
+  /// Less than the profile allows, where less will do.
   public var limits: Limits
+  /// Absolute path inside; nil: the environment's HOME.
   public var workingDirectory: String?
 
+  /// A TCP port of the gateway address that is open for this activation alone.
   public struct Listener: Sendable, Codable, Hashable {
+    /// What the client knows it by; unique in the request.
     public var name: String
+    /// 1…65535, unique in the request.
     public var port: UInt16
+    /// Names a port.
     public init(name: String, port: UInt16) { self.name = name; self.port = port }
   }
+  /// A file whose content travels with the request.
   public struct File: Sendable, Codable, Hashable {
     /// Relative to `/run/agent`, no `..`.
     public var path: String
+    /// Names a place.
     public init(path: String) { self.path = path }
   }
   /// May only tighten the profile's.
   public struct Limits: Sendable, Codable, Hashable {
+    /// `memory.max`, bytes.
     public var memoryBytes: Int?
+    /// `cpu.max`, cores.
     public var cpus: Double?
+    /// `pids.max`, processes and threads.
     public var pids: Int?
+    /// Wall-clock seconds.
     public var timeoutSeconds: Double?
+    /// Nil leaves the profile's.
     public init(memoryBytes: Int? = nil, cpus: Double? = nil, pids: Int? = nil, timeoutSeconds: Double? = nil) {
       self.memoryBytes = memoryBytes
       self.cpus = cpus
@@ -38,6 +54,7 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
       self.timeoutSeconds = timeoutSeconds
     }
   }
+  /// Asks for the profile's own limits and no network unless told.
   public init(
     activationID: String, profile: String, arguments: [String], environment: [String: String] = [:],
     listeners: [Listener] = [], files: [File] = [], limits: Limits = Limits(), workingDirectory: String? = nil
@@ -58,12 +75,15 @@ public let gatewayAddress = "198.18.0.1"
 
 /// A program's output and its receipt.
 public struct SandboxResult: Sendable {
+  /// The beginning of standard output.
   public var output: [UInt8]
   /// More came than the limit kept.
   public var outputTruncated: Bool
   /// The last part of standard error.
   public var errorOutput: [UInt8]
+  /// How it ended, and what the kernel said of its walls.
   public var receipt: Receipt
+  /// Puts a result together.
   public init(output: [UInt8], outputTruncated: Bool = false, errorOutput: [UInt8] = [], receipt: Receipt) {
     self.output = output
     self.outputTruncated = outputTruncated

@@ -12,6 +12,7 @@ public struct SupervisorLauncher: SandboxLauncher {
   /// `socket`: where the supervisor listens.
   public init(socket: String) { path = socket }
 
+  /// One connection an activation; throws `SandboxRefused`, `LinuxError` or what `serve` threw.
   public func run(
     _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
     serve: @escaping @Sendable ([String: Int32]) async throws -> Void
