@@ -73,6 +73,9 @@ final class Transfer: @unchecked Sendable {
     options.set(CURLOPT_PATH_AS_IS, 1)
     options.set(CURLOPT_FOLLOWLOCATION, 0)
     options.set(CURLOPT_NOSIGNAL, 1)
+    // Without this, removing a transfer whose name is still being looked up waits for the resolver's thread, and all
+    // other transfers with it; with it, that thread is let go and cleans up after itself (curl 7.88, asyn-thread.c).
+    options.set(CURLOPT_QUICK_EXIT, 1)
     options.set(CURLOPT_TCP_NODELAY, 1)
     options.set(CURLOPT_USERAGENT, settings.userAgent)
     options.set(CURLOPT_TIMEOUT_MS, request.timeout.curlMilliseconds)

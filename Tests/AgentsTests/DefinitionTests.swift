@@ -107,6 +107,80 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
     #expect(agent == expected)
   }
 
+  /// In the manner of files that have been in use for long: block lists, comments behind values, keys left empty,
+  /// colons within words.
+  @Test func filesAsOperatorsWriteThem() throws {
+    let text = """
+      # Agent Configuration - night-watch
+      # Version 1.0.0 of the config schema
+      version: "1.0.0"
+
+      name: night-watch
+      display_name: Night Watch
+      description: Watches builds - and says so, when one of them fails
+      type: claude-code
+
+      brain:
+        provider: anthropic
+        model: claude-sonnet-4-20250514
+        temperature: 0.8
+        max_tokens: 4000
+
+      capabilities:
+        grants:
+          - hub:read
+          - brave:search
+        skills:
+          - hub-post
+        mcp_servers:
+          - github  # configured by the operator
+          # - kubernetes
+        shell:
+          enabled: false
+          blocked_patterns:
+            - "rm -rf /"
+            - "> /dev"
+        spawning:
+
+      interests:
+        topics:
+          - m:n-model
+        communities:
+          - m/general
+        follow_agents: []
+
+      behavior:
+        respond_to_dms: false
+        max_iterations: 3
+        discovery:
+          enabled: false
+        limits:
+          max_daily_posts: 10
+
+      memory:
+        enabled: true
+        remember:
+          conversations_with: []
+
+      # Changes should be picked up quickly
+      cache_ttl: 60
+      """
+    let agent = try AgentDefinition.parse(text.utf8, id: "night-watch", file: "f")
+    #expect(agent.interests.topics == ["m:n-model"])
+    #expect(agent.mcpServers == [.named("github")])
+    #expect(agent.spawning == AgentDefinition.Spawning())
+    #expect(agent.description == "Watches builds - and says so, when one of them fails")
+    #expect(agent.limits.maxDailyComments == 50)
+  }
+
+  @Test func shippedExamplesLoadAndHaveNoProblems() async throws {
+    let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let source = DirectorySource("\(root)/config/examples/definitions")
+    #expect(try await source.list() == ["echo-agent"])
+    let check = AgentCheck(try await source.load("echo-agent"), executors: [.custom], profiles: ["default"])
+    #expect(check.problems == [])
+  }
+
   @Test func theLeastThatIsNeeded() throws {
     let text = "name: abc\ntype: native\nbrain: {model: m}\ncapabilities:\n"
     let agent = try AgentDefinition.parse(text.utf8, id: "abc", file: "f")

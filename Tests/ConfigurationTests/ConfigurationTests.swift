@@ -77,6 +77,13 @@ private func documentedConfiguration() -> Configuration {
     #expect(try Configuration.load(path: path, environment: environment) == documentedConfiguration())
   }
 
+  @Test func exampleForOneMachineLoads() throws {
+    let path = shippedPath().replacing("coordinator.yaml", with: "examples/local.yaml")
+    let configuration = try Configuration.load(path: path, environment: ["HUB_API_KEY": "k"])
+    #expect(configuration.definitions == .directory("config/examples/definitions"))
+    #expect(configuration.redisURL == "unix:///run/botburrow/redis.sock")
+  }
+
   /// The optional part of the shipped file, uncommented, loads too and says what the defaults are.
   @Test func commentedOutKeysAreTheDefaults() throws {
     let text = String(decoding: try readFile(shippedPath()), as: UTF8.self)

@@ -82,6 +82,28 @@ private func message(bytes: [UInt8], limits: YAML.Limits = YAML.Limits()) -> Str
     #expect(message("[1, 2, 3]", limits: limits) == "f.yaml:1:1: the file has 9 bytes; at most 8 are read")
   }
 
+  /// Whatever the bytes, parsing and reading end with a tree or an error that names a place in the file.
+  @Test func damagedFilesNeverCrash() throws {
+    let text = Array("a: &x {b: [1, 'two', \"thr\\u00e9e\"], ? c : |\n  d\n}\n# e\n--- %f\nä: *x\n".utf8)
+    var failures = 0
+    for index in text.indices {
+      for byte in [0, 9, 10, 0x22, 0x27, 0x2D, 0x3A, 0x5B, 0x7B, 0x80, 0xFF] as [UInt8] {
+        var damaged = text
+        damaged[index] = byte
+        for bytes in [damaged, Array(damaged[...index])] {
+          do throws(YAMLErrors) {
+            try YAML.read(bytes, file: "f.yaml", environment: [:]) { _ = $0.optional("a", .stringMap) }
+          } catch {
+            failures += 1
+            #expect(
+              error.errors.allSatisfy { $0.position.line >= 1 && $0.position.line <= 8 && $0.position.column >= 1 })
+          }
+        }
+      }
+    }
+    #expect(failures > 100)
+  }
+
   @Test func frontMatterKeepsTheFilesPositions() throws {
     let bytes = Array("---\nname: x\nbad: *y\n---\n# Body\n---\nmore\n".utf8)
     let front = try FrontMatter(splitting: bytes, file: "SKILL.md")
