@@ -120,7 +120,7 @@ let package = Package(
       ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport", log]),
     tests(
       "RunnerTests",
-      ["Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", "HTTPClient", "TestSupport"]),
+      ["Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", "HTTPClient", "LocalHub", "TestSupport"]),
     tests("ExecutorsTests", ["Executors", "Agents", "JSON", "TestSupport"]),
     tests("AcceptanceTests", ["JSON", "HTTPClient", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
     tests("HostileTests", ["JSON", "Linux", "Sandbox", "TestSupport"]),

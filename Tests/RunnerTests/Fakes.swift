@@ -32,7 +32,7 @@ final class FakeLauncher: SandboxLauncher {
           method: "POST", url: "http://127.0.0.1:\(hubPort)/mcp/hub",
           headers: [
             ("Authorization", "Bearer \(request.environment["BOTBURROW_GATEWAY_TOKEN"] ?? "")"),
-            ("Content-Type", "application/json"),
+            ("Content-Type", "application/json"), ("MCP-Protocol-Version", "2025-11-25"),
           ], body: try JSON.encode(body)))
       return try JSONValue(parsing: answer.body)
     }

@@ -17,7 +17,10 @@ struct Running: Sendable {
   let world: World
   let service: RunnerService
 
-  init(_ world: World, slots: Int = 2, pool: Pool = .notification, redis: RedisServer? = nil) async throws {
+  init(
+    _ world: World, slots: Int = 2, pool: Pool = .notification, redis: RedisServer? = nil,
+    services: RunnerServices? = nil
+  ) async throws {
     self.world = world
     if let redis { self.redis = redis } else { self.redis = try await RedisServer() }
     queue = WorkQueue(self.redis.url)
@@ -25,7 +28,7 @@ struct Running: Sendable {
     var options = RunnerService.Options(
       pool: pool, maxActivations: slots, globalCap: 50, runnerID: ActivationID.random())
     options.recoverEvery = .milliseconds(20)
-    service = RunnerService(queue: queue, services: world.services, options: options)
+    service = RunnerService(queue: queue, services: services ?? world.services, options: options)
   }
 
   func push(_ item: String, list: String = "runner:notification:work") async throws {
