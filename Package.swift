@@ -92,7 +92,7 @@ let package = Package(
       name: "botburrow",
       dependencies: [
         "Coordinator", "Runner", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux", "HTTPServer",
-        "HTTPClient", "Redis", "Work", "Hub", "CLinux", arguments, log,
+        "HTTPClient", "Redis", "Work", "Hub", "Executors", "JSON", arguments, log,
       ], swiftSettings: strict),
 
     .executableTarget(

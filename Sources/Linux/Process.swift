@@ -12,6 +12,13 @@ public enum ProcessEnd: Sendable, Hashable {
   }
 }
 
+/// Ends this process (SIGTERM) when its parent ends, which must still be `parent`.
+public func followParent(_ parent: pid_t) throws(LinuxError) {
+  try check(cl_parent_death_signal(SIGTERM), "prctl PR_SET_PDEATHSIG", "SIGTERM")
+  // It may have ended before the signal was armed.
+  if getppid() != parent { throw LinuxError("getppid", "\(parent)", code: ESRCH, advice: "the parent has ended") }
+}
+
 /// A copy of a descriptor above every number that `spawn` gives away, so that `/proc/self/fd/N` still means it there.
 public func aboveSpawned(_ descriptor: Descriptor) throws(LinuxError) -> Descriptor {
   Descriptor(

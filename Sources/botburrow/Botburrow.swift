@@ -13,5 +13,8 @@ struct Botburrow: ParsableCommand {
       What is missing: botburrow doctor
       """,
     version: "0.1.0",
-    subcommands: [SandboxCommand.self, SupervisorCommand.self])
+    subcommands: [
+      ActivateCommand.self, SandboxCommand.self, ConfigCommand.self, AgentsCommand.self, CoordinatorCommand.self,
+      RunnerCommand.self, SupervisorCommand.self,
+    ])
 }

@@ -1,0 +1,77 @@
+import ArgumentParser
+import Configuration
+import Glibc
+import JSON
+import Linux
+import Logging
+import Observe
+import Runner
+import Sandbox
+
+/// `botburrow activate`
+struct ActivateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "activate",
+    abstract: "Activate one agent now and show what it says.",
+    discussion: """
+      Goes round the queue: nothing is claimed, and unless --post-answer is given nothing is posted. With a running \
+      supervisor the command needs the right to use its socket.
+
+      Examples:
+        botburrow activate my-agent --prompt 'What is new?'
+        botburrow activate my-agent --post 42 --post-answer
+      """)
+
+  @Argument(help: "The agent's id.") var agent: String
+  @Option(help: "The thread to talk about.") var post: String?
+  @Option(help: "Words to the agent.") var prompt: String?
+  @Flag(help: "Post the answer as a comment on --post.") var postAnswer = false
+  @Flag(help: "Print one JSON object with answer, status and receipt instead of the answer.") var json = false
+  @OptionGroup var settings: SettingsOptions
+  @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: Logger.Level = .warning
+
+  func validate() throws {
+    if postAnswer && post == nil { throw ValidationError("--post-answer needs --post: where would the answer go?") }
+  }
+
+  func run() throws {
+    let signals = try SignalWatch([SIGINT, SIGTERM])
+    let configuration = try settings.load()
+    bootstrapLogging(level: logLevel, component: "activate")
+    let services = try configuration.makeServices(
+      for: "activate", metrics: Metrics(), logger: Logger(label: "activate"), keepsReceipts: false)
+    let stopped = StopSwitch()
+    let outcome = Outcome()
+    let (agent, post, prompt, postAnswer, json) = (agent, post, prompt, postAnswer, json)
+    try Daemon.run(signals, stop: { await stopped.stop() }) {
+      await stopped.run {
+        let end = await ActivateOnce(services: services).run(
+          agentID: agent, postID: post, instruction: prompt, posts: postAnswer)
+        Self.show(end, asJSON: json)
+        if let failure = end.failure { outcome.set("\(failure)") }
+      }
+    }
+    if let failure = outcome.text {
+      complain(failure)
+      throw ExitCode.failure
+    }
+  }
+
+  private static func show(_ end: ActivationEnd, asJSON: Bool) {
+    if asJSON {
+      let result: JSONValue = [
+        "status": .string(end.status), "answer": end.answer.map { .string($0) } ?? .null,
+        "seconds": .number(end.seconds), "tool_type": .string(end.toolType), "receipt": end.sandbox?.json ?? .null,
+        "error": end.failure.map { .string("\($0)") } ?? .null,
+      ]
+      print((try? JSON.text(result, pretty: true)) ?? "{}")
+    } else if let answer = end.answer {
+      print(answer)
+    } else if end.failure == nil {
+      complain("the agent had nothing to say")
+    }
+    if end.failure != nil, !end.errorOutput.isEmpty, !asJSON {
+      writeError("--- the agent's standard error\n" + String(decoding: end.errorOutput, as: UTF8.self))
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import Agents
+import ArgumentParser
+import Configuration
+import Executors
+import Glibc
+import HTTPClient
+import JSON
+import Linux
+
+/// `botburrow config …`
+struct ConfigCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "config", abstract: "Look at the configuration.", subcommands: [ConfigCheck.self])
+}
+
+/// `botburrow config check`
+struct ConfigCheck: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check", abstract: "Check a configuration file; exit 1 and say where, if something is wrong.")
+  @Argument(help: "The file.") var file = SettingsOptions.standardPath
+
+  func run() throws {
+    do {
+      _ = try Configuration.load(path: file, environment: SettingsOptions.environment())
+    } catch {
+      writeError("\(error)\n")
+      throw ExitCode.failure
+    }
+    print("\(file): good")
+  }
+}
+
+/// `botburrow agents …`
+struct AgentsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "agents", abstract: "Look at agent definitions.", subcommands: [AgentsCheck.self])
+}
+
+/// `botburrow agents check`
+struct AgentsCheck: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check",
+    abstract: "Check every agent definition and say what each agent may do; exit 1 if one is wrong.")
+  @Argument(help: "Directory with agents/ and skills/; without it, the configuration's directory or bucket.")
+  var directory: String?
+  @Flag(help: "Print JSON instead of text.") var json = false
+  @Option(name: .shortAndLong, help: "The configuration file.") var config: String?
+  @Option(help: "Directory of sandbox profiles.") var profiles: String?
+
+  func run() throws {
+    let signals = try SignalWatch([SIGINT, SIGTERM])
+    let source: any DefinitionSource
+    if let directory {
+      source = DirectorySource(directory)
+    } else {
+      let path = config ?? SettingsOptions.standardPath
+      let configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
+      source = try configuration.makeDefinitions(for: "agents check", HTTPClient(userAgent: "botburrow"))
+    }
+    let profileNames = (try? Places.profiles(profiles)).flatMap { try? files(in: $0) }.map { names in
+      Set(names.filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) })
+    }
+    let wrong = Outcome()
+    let json = json
+    try Daemon.run(signals, stop: {}) {
+      var reports: [JSONValue] = []
+      for id in try await source.list() {
+        let report = await Self.check(id, source, profileNames)
+        if !report.problems.isEmpty { wrong.set(id) }
+        reports.append([
+          "agent": .string(id), "problems": .array(report.problems.map { .string($0) }),
+          "summary": .array(report.summary.map { .string($0) }),
+        ])
+        if !json { Self.show(id, report) }
+      }
+      if json { print(try JSON.text(reports, pretty: true)) }
+      if reports.isEmpty { complain("there are no agents") }
+    }
+    if wrong.text != nil { throw ExitCode.failure }
+  }
+
+  private static func check(
+    _ id: String, _ source: any DefinitionSource, _ profiles: Set<String>?
+  ) async -> (problems: [String], summary: [String]) {
+    do {
+      let agent = try await source.load(id)
+      let check = AgentCheck(agent, executors: Executors.kinds, profiles: profiles)
+      return (check.problems, check.summary)
+    } catch {
+      return ("\(error)".split(separator: "\n").map(String.init), [])
+    }
+  }
+
+  private static func show(_ id: String, _ report: (problems: [String], summary: [String])) {
+    print(id)
+    for line in report.summary { print("  \(line)") }
+    for problem in report.problems { print("  \(Style.red("wrong:")) \(problem)") }
+  }
+}
+
+/// Colour where somebody looks, and nowhere else.
+enum Style {
+  static let isOn = isatty(STDOUT_FILENO) != 0 && Places.variable("NO_COLOR") == nil
+  static func red(_ text: String) -> String { isOn ? "\u{1B}[31m\(text)\u{1B}[0m" : text }
+  static func green(_ text: String) -> String { isOn ? "\u{1B}[32m\(text)\u{1B}[0m" : text }
+  static func yellow(_ text: String) -> String { isOn ? "\u{1B}[33m\(text)\u{1B}[0m" : text }
+}
