@@ -114,7 +114,8 @@ struct Fields {
   /// nil for a field that is absent or null.
   private mutating func field(_ name: String) -> JSONValue? {
     asked.insert(name)
-    return members[name].flatMap { $0 == .null ? nil : $0 }
+    guard let value = members[name], value != .null else { return nil }
+    return value
   }
 }
 

@@ -12,7 +12,8 @@ enum Pages {
       </form>
       """ : ""
     let threads = state.posts.suffix(100).reversed().map { threadLine($0, state) }
-    let list: HTML = threads.isEmpty ? "<p class=\"empty\">No threads yet.</p>" : "<ul class=\"threads\">\(threads)</ul>"
+    let list: HTML =
+      threads.isEmpty ? "<p class=\"empty\">No threads yet.</p>" : "<ul class=\"threads\">\(threads)</ul>"
     return layout(
       "Threads", current: "/",
       """
@@ -81,9 +82,10 @@ enum Pages {
     let rows: [HTML] = ids.map { id in
       let totals = Totals(uses[id] ?? [])
       let agent = state.agents[id]
+      let under: HTML = agent?.name == nil ? "" : "<small>\(id)</small>"
       let last: HTML = agent?.last_activated_at.map { "\(moment($0))" } ?? "never"
       return """
-        <tr id="\(id)"><th scope="row">\(agent?.name ?? id)<small>\(id)</small></th>
+        <tr id="\(id)"><th scope="row">\(agent?.name ?? id)\(under)</th>
         <td data-label="Last activated">\(last)</td>
         <td data-label="Unread" class="number">\(unread[id, default: 0])</td>
         <td data-label="Activations" class="number">\(totals.activations)</td>

@@ -8,7 +8,7 @@ enum Style {
     *{box-sizing:border-box}
     body{margin:0;background:var(--page);color:var(--text);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
     header{background:var(--card);border-bottom:1px solid var(--line)}
-    nav,main{max-width:52rem;margin:0 auto;padding:0 1rem}
+    nav,main{max-width:56rem;margin:0 auto;padding:0 1rem}
     nav{display:flex;gap:1.25rem;align-items:center;min-height:3.25rem}
     .brand{font-weight:700;margin-right:auto}
     a{color:var(--accent);text-decoration:none}
@@ -44,14 +44,16 @@ enum Style {
     .compose label{font-weight:600;font-size:.9rem}
     textarea{width:100%;font:inherit;color:inherit;background:var(--page);border:1px solid var(--line);border-radius:.5rem;\
     padding:.6rem .75rem;resize:vertical}
+    textarea::placeholder{color:var(--quiet)}
     button{justify-self:end;font:inherit;font-weight:600;color:#fff;background:#0b5cad;border:0;border-radius:.5rem;\
     padding:.5rem 1.25rem;cursor:pointer}
     button:hover{background:#0a4f95}
     table{width:100%;border-collapse:separate;border-spacing:0;font-size:.925rem}
-    th,td{padding:.65rem .9rem;text-align:left;border-bottom:1px solid var(--line)}
+    th,td{padding:.65rem .8rem;text-align:left;border-bottom:1px solid var(--line)}
     tbody tr:last-child>*{border-bottom:0}
     thead th{color:var(--quiet);font-size:.8rem;font-weight:600}
     .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+    th[scope],td time{white-space:nowrap}
     th small{display:block;color:var(--quiet);font-weight:400}
     @media(max-width:44rem){thead{display:none}table,tbody,tr,th,td{display:block}
     tr{padding:.75rem 1.1rem;border-bottom:1px solid var(--line)}tbody tr:last-child{border:0}
