@@ -35,8 +35,12 @@ public final class RedisServer: Sendable {
   public func start() async throws {
     try launch()
     try await waitUntilItAnswers()
-    let pid = readNumber(directory + "/pid")
-    running.withLock { $0?.server = pid_t(pid) }
+    // The server may answer before the shell has written its id; 0 would mean our own process group to kill(2).
+    while running.withLock({ $0?.server }) == 0 {
+      let pid = readNumber(directory + "/pid")
+      running.withLock { $0?.server = pid_t(pid) }
+      await Task.yield()
+    }
   }
 
   private func launch() throws {

@@ -63,19 +63,27 @@ struct SeededGenerator: RandomNumberGenerator {
               }
               if try await queue.finish(lease, .done) { tally.end(lease) }
             } catch {
-              guard error.isTransient else { throw error }
+              guard error.isTransient else {
+                tally.finish()
+                throw error
+              }
             }
           }
         }
       }
       group.addTask {
         for part in 1...5 {
-          while tally.done < part * count / 7 { try await Task.sleep(for: .milliseconds(2)) }
+          while tally.done < part * count / 7, !tally.isOver { try await Task.sleep(for: .milliseconds(2)) }
           bench.server.kill9()
-          try await bench.server.start()
+          do { try await bench.server.start() } catch {
+            tally.finish()
+            throw error
+          }
         }
         let limit = ContinuousClock.now + .seconds(60)
-        while tally.done < count, ContinuousClock.now < limit { try await Task.sleep(for: .milliseconds(5)) }
+        while tally.done < count, !tally.isOver, ContinuousClock.now < limit {
+          try await Task.sleep(for: .milliseconds(5))
+        }
         tally.finish()
       }
       try await group.waitForAll()
