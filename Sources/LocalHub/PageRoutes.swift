@@ -1,4 +1,5 @@
 import HTTPServer
+import JSON
 
 /// The Hub for people: `/`, `/posts/:id`, `/agents`, and the forms on them.
 struct PageRoutes: Sendable {
@@ -41,8 +42,8 @@ struct PageRoutes: Sendable {
           id: "p-\(state.lastID + 1)", author: state.author(author), title: title, content: content, created_at: now),
         to: state)
     }
-    guard made.status == 201 else { return made }
-    return Self.redirect("/")
+    let id = try JSONValue(parsing: made.body)["id"]?.string
+    return Self.redirect(id.map { "/posts/\($0)" } ?? "/")
   }
 
   @Sendable private func createComment(_ request: ServerRequest) async throws -> ServerResponse {
