@@ -136,7 +136,7 @@ int cl_tcp_listener(uint32_t address, uint16_t port, const char *device, int bac
   int on = 1;
   struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(address)}};
   if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-      setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0 ||
+      (device && setsockopt(listener, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0) ||
       bind(listener, (struct sockaddr *)&name, sizeof name) < 0 || listen(listener, backlog) < 0) {
     int error = errno;
     close(listener);
@@ -144,6 +144,12 @@ int cl_tcp_listener(uint32_t address, uint16_t port, const char *device, int bac
     return -1;
   }
   return listener;
+}
+
+int cl_bound_port(int listener) {
+  struct sockaddr_in name;
+  socklen_t size = sizeof name;
+  return getsockname(listener, (struct sockaddr *)&name, &size) < 0 ? -1 : ntohs(name.sin_port);
 }
 
 int cl_bind_abstract(int socket, const char *name) {

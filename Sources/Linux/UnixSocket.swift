@@ -86,6 +86,19 @@ public struct PacketListener: Sendable {
   }
 }
 
+/// Unix sockets of whatever type.
+public enum UnixSocket {
+  /// Whether somebody listens at a path, on a stream or a SEQPACKET socket.
+  public static func accepts(_ path: String) -> Bool {
+    for type in [Int32(SOCK_STREAM.rawValue), seqpacket] {
+      let socket = Descriptor(owning: cl_unix_socket(type))
+      // connect(2) to a socket of the other type is EPROTOTYPE.
+      if let answer = try? withUnixAddress(path, { Glibc.connect(socket.number, $0, $1) }), answer == 0 { return true }
+    }
+    return false
+  }
+}
+
 private let seqpacket = Int32(SOCK_SEQPACKET.rawValue)
 
 private func withUnixAddress<Result>(

@@ -34,7 +34,8 @@ struct RunnerCommand: ParsableCommand {
     let metrics = Metrics()
     let queueOptions = configuration.queueOptions
     let queue = WorkQueue(try configuration.makeRedisURL(for: "the runner"), options: queueOptions)
-    let services = try configuration.makeServices(for: "the runner", metrics: metrics, logger: logger, keepsReceipts: true)
+    let services = try configuration.makeServices(
+      for: "the runner", metrics: metrics, logger: logger, keepsReceipts: true)
     let service = RunnerService(
       queue: queue, services: services,
       options: RunnerService.Options(
@@ -45,10 +46,12 @@ struct RunnerCommand: ParsableCommand {
       daemon.metrics.flatMap { ListenAddress($0) }
       ?? configuration.metrics.runner(
         pool: Configuration.Pool(rawValue: pool.rawValue) ?? .hybrid, instance: instance)
-    let endpoints = ObserveEndpoints(metrics: metrics, notReady: {
-      if service.isStopping { return "stopping: no more work is taken" }
-      return service.reachesQueue ? nil : "the queue at \(queue.url.endpoint) has not answered yet"
-    })
+    let endpoints = ObserveEndpoints(
+      metrics: metrics,
+      notReady: {
+        if service.isStopping { return "stopping: no more work is taken" }
+        return service.reachesQueue ? nil : "the queue at \(queue.url.endpoint) has not answered yet"
+      })
     let grace = Duration.seconds(grace)
     try Daemon.run(signals, stop: { await service.stop(grace: grace) }) {
       let server = try await Daemon.observe(address, endpoints)
@@ -87,7 +90,7 @@ extension Configuration {
   ) throws -> RunnerServices {
     let transport = HTTPClient(userAgent: "botburrow-runner")
     let definitions = CachingSource(try makeDefinitions(for: command, transport)) { agent, problem in
-      metrics.increment("botburrow_definition_errors_total")
+      metrics.increment("botburrow_definition_errors_total", [("agent", agent)])
       logger.error(
         "new definition is broken; the last good one stays in use",
         metadata: ["agent_id": "\(agent)", "problem": "\(problem)"])

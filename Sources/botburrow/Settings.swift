@@ -41,7 +41,8 @@ struct SettingsOptions: ParsableArguments {
   private static func duration(_ text: String) throws -> Duration {
     let file = "coordinator:\n  poll_interval: \(text)\n"
     do {
-      return try Configuration.parse(Array(file.utf8), file: "--poll-interval", environment: [:]).coordinator.pollInterval
+      return try Configuration.parse(Array(file.utf8), file: "--poll-interval", environment: [:]).coordinator
+        .pollInterval
     } catch { throw ValidationError("\(error)") }
   }
 
@@ -62,7 +63,8 @@ extension Configuration {
   /// The Hub's client for one daemon.
   func makeHub(for command: String, _ transport: HTTPClient, _ logger: Logger) throws -> HubClient {
     let hub = try requireHub(for: command)
-    return HubClient(url: hub.url, apiKey: hub.apiKey.isEmpty ? nil : hub.apiKey, transport: transport,
+    return HubClient(
+      url: hub.url, apiKey: hub.apiKey.isEmpty ? nil : hub.apiKey, transport: transport,
       onUnreadable: { sentence in
         logger.warning("unreadable answer of the Hub", metadata: ["problem": "\(sentence)"])
       })

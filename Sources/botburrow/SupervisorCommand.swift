@@ -1,6 +1,9 @@
 import ArgumentParser
+import Configuration
 import Glibc
 import Linux
+import Logging
+import Observe
 import Sandbox
 
 /// `botburrow supervisor`
@@ -21,7 +24,17 @@ struct SupervisorCommand: ParsableCommand {
   var cgroup: Profile.ControlGroupPolicy = .required
   @Option(help: "User that may connect besides root, by name or number; repeat for more.") var allowUser: [String] = []
   @Option(help: "Network namespaces made ahead.") var pool = 4
+  @Option(help: "Serve /metrics, /healthz and /readyz on this Unix socket: unix:/path.") var metrics: String?
+  @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: Logger.Level = .info
+  @Option(help: .hidden) var dieWith: pid_t?
   @Option(help: .hidden) var serveDescriptor: Int32?
+
+  func validate() throws {
+    guard let metrics else { return }
+    guard case .unix? = ListenAddress(metrics) else {
+      throw ValidationError("--metrics '\(metrics)' must be unix:/path: the supervisor has no network")
+    }
+  }
 
   func run() throws {
     // Before anything starts a thread: they all inherit the mask, and the network namespace that the supervisor leaves.
@@ -33,18 +46,35 @@ struct SupervisorCommand: ParsableCommand {
       allowedUsers: users.isEmpty ? nil : Set(users.map(\.uid)))
     guard geteuid() == 0 else { throw ValidationError("the supervisor must be started as root") }
     if let serveDescriptor { return try servePrivate(serveDescriptor, options, signals) }
-    let listener = try PacketListener(
-      at: socket, mode: 0o660, owner: 0, group: users.first?.gid ?? 0)
-    let supervisor = try Supervisor(options) { complain("\($0)") }
+    if let dieWith { try followParent(dieWith) }
+    bootstrapLogging(level: logLevel, component: "supervisor")
+    let journal = SupervisorJournal()
+    let listener = try PacketListener(at: socket, mode: 0o660, owner: 0, group: users.first?.gid ?? 0)
+    let supervisor = try Supervisor(options) { journal.record($0) }
+    // NIO's threads start after this one left the host's network; like all others they have none.
+    let address = metrics.flatMap { ListenAddress($0) }
+    let endpoints = ObserveEndpoints(
+      metrics: journal.metrics, collect: { $0.set("botburrow_sandboxes", to: Double(supervisor.count)) })
+    Task.detached {
+      do { _ = try await Daemon.observe(address, endpoints) } catch { journal.record(.trouble("metrics: \(error)")) }
+    }
     Thread.detach { supervisor.serve(listener) }
+    journal.logger.notice(
+      "supervisor started",
+      metadata: [
+        "socket": "\(socket)", "profiles": "\(options.profiles)", "limits": "\(supervisor.enforcement)",
+      ])
     while true {
-      switch try signals.next() {
-      case SIGHUP: supervisor.reload()
-      default:
-        unlink(socket)
-        supervisor.stop()
-        return
+      if try signals.next() == SIGHUP {
+        supervisor.reload()
+        journal.logger.notice("profiles are read anew")
+        continue
       }
+      unlink(socket)
+      if case .unix(let path)? = address { unlink(path) }
+      supervisor.stop()
+      journal.logger.notice("supervisor stopped")
+      return
     }
   }
 

@@ -44,7 +44,8 @@ ssize_t cl_send_packet(int socket, const void *bytes, size_t count, const int *d
 ssize_t cl_receive_packet(int socket, void *bytes, size_t count, int *descriptors, int *descriptor_count);
 int cl_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid);
 
-int cl_tcp_listener(uint32_t address, uint16_t port, const char *device, int backlog);  // host byte order
+int cl_tcp_listener(uint32_t address, uint16_t port, const char *device, int backlog);  // host byte order; device may be NULL
+int cl_bound_port(int listener);
 int cl_bind_abstract(int socket, const char *name);  // 0: bound
 
 int cl_signalfd(const int *signals, int count);     // blocks them in this thread

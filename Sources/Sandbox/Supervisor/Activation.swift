@@ -53,7 +53,7 @@ final class Activation: Sendable {
         descriptors: sandbox.listeners.map(\.number))
       sandbox.listeners = []
       try sandbox.launch(streams: descriptors)
-      cause = try watch(&sandbox, report: report)
+      cause = try watch(&sandbox, began: started, report: report)
     } catch {
       cause = .setupFailed(operation: error.operation, object: error.object, reason: error.reason)
     }
@@ -66,8 +66,9 @@ final class Activation: Sendable {
   }
 
   /// The event loop of one sandbox: reports of PID 1, words of the client, the clock.
-  private func watch(_ sandbox: inout LiveSandbox, report: (Supervisor.Event) -> Void) throws(SetupFailure) -> ExitCause
-  {
+  private func watch(
+    _ sandbox: inout LiveSandbox, began: ContinuousClock.Instant, report: (Supervisor.Event) -> Void
+  ) throws(SetupFailure) -> ExitCause {
     let deadline = ContinuousClock.now + sandbox.plan.limits.timeout
     let sources = [
       sandbox.control.descriptor.number, connection.descriptor.number, cancellation?.read.number ?? -1,
@@ -84,7 +85,10 @@ final class Activation: Sendable {
           try sandbox.inspect()
           try sandbox.order(ORDER_START)
         case .started:
-          report(.started(activationID: request.activationID, profile: request.profile))
+          report(
+            .started(
+              activationID: request.activationID, profile: request.profile,
+              seconds: (ContinuousClock.now - began).seconds))
           supervisor.answer(connection, SupervisorMessage(started: true))
         case .exited(let status):
           return cl_signaled(status) != 0 ? .signal(Int(cl_signal(status))) : .exited(code: Int(cl_exit_code(status)))

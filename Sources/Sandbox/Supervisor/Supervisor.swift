@@ -37,7 +37,7 @@ public final class Supervisor: Sendable {
 
   /// What happened, for log and metrics.
   public enum Event: Sendable {
-    case started(activationID: String, profile: String)
+    case started(activationID: String, profile: String, seconds: Double)
     case ended(Receipt, seconds: Double)
     case refused(activationID: String?, reason: String)
     case trouble(String)
@@ -166,6 +166,12 @@ public final class Supervisor: Sendable {
     } catch {
       report(.trouble("answer: \(error)"))
     }
+  }
+
+  /// Which limits are enforced here, in words for the log.
+  public var enforcement: String {
+    let missing = groups.missing()
+    return missing.isEmpty ? "memory, cpus, pids" : "not enforced: " + missing.joined(separator: "; ")
   }
 
   /// Number of sandboxes alive now.
