@@ -48,7 +48,10 @@ final class ScriptedServer: Sendable {
       var count = 0
       while true {
         let socket = accept(listener, nil, nil)
-        guard socket >= 0 else { break }
+        // Only `shutdown` makes a listening socket invalid. This thread closes it, and no other: a descriptor that is
+        // closed under an accepting thread may be the next test's listener by the time it accepts.
+        if socket < 0, errno == EINVAL { break }
+        guard socket >= 0 else { continue }
         let connection = count
         count += 1
         spawn {
@@ -61,13 +64,13 @@ final class ScriptedServer: Sendable {
           sink.yield(.closed(connection: connection))
         }
       }
+      close(listener)
     }
   }
 
   /// Ends the accepting thread.
   deinit {
     shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
   }
 
   private static func obey(_ step: Step, _ socket: Int32) -> Bool {
