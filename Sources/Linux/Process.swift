@@ -31,7 +31,7 @@ private let firstCopy: Int32 = 300
 /// grow with our heap, and nothing of ours runs in the child). The child's PDEATHSIG and parent are the calling thread.
 public func spawn(
   _ executable: String, _ arguments: [String], environment: [String] = [], descriptors: [Int32],
-  resetSignals: Bool = true
+  ownGroup: Bool = false
 ) throws(LinuxError) -> pid_t {
   var actions = posix_spawn_file_actions_t()
   var attributes = posix_spawnattr_t()
@@ -48,15 +48,16 @@ public func spawn(
     copies.append(copy)
     posix_spawn_file_actions_adddup2(&actions, copy.number, Int32(target))
   }
-  if resetSignals {
-    var mask = sigset_t()
-    sigemptyset(&mask)
-    posix_spawnattr_setsigmask(&attributes, &mask)
-    var defaults = sigset_t()
-    sigfillset(&defaults)
-    posix_spawnattr_setsigdefault(&attributes, &defaults)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-  }
+  // What we block and ignore is our affair.
+  var mask = sigset_t()
+  sigemptyset(&mask)
+  posix_spawnattr_setsigmask(&attributes, &mask)
+  var defaults = sigset_t()
+  sigfillset(&defaults)
+  posix_spawnattr_setsigdefault(&attributes, &defaults)
+  posix_spawnattr_setpgroup(&attributes, 0)
+  let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (ownGroup ? POSIX_SPAWN_SETPGROUP : 0)
+  posix_spawnattr_setflags(&attributes, Int16(flags))
   var pid: pid_t = 0
   let code = withArgumentVector(arguments) { argv in
     withArgumentVector(environment) { envp in posix_spawn(&pid, executable, &actions, &attributes, argv, envp) }

@@ -25,8 +25,9 @@ final class ChildProcess {
     // Its output is our standard error: our standard output is for the operator.
     let descriptors = [null.number, 2, 2] + (extraDescriptor.map { [$0.number] } ?? [])
     let program = arguments[0] == Places.executable ? "/proc/self/exe" : arguments[0]
+    // A group of its own: Ctrl-C is for us, and we end them in the right order.
     process = try ProcessHandle(
-      child: try spawn(program, arguments, environment: environment, descriptors: descriptors))
+      child: try spawn(program, arguments, environment: environment, descriptors: descriptors, ownGroup: true))
     startedAt = .now
     restartAt = nil
   }
