@@ -2,6 +2,7 @@
 // one shim for each argument type. The compiler then checks what curl's own macros check in C.
 #pragma once
 #include <curl/curl.h>
+#include <sys/socket.h>
 
 static inline CURLcode botburrow_curl_set_long(CURL *easy, CURLoption option, long value) {
   return curl_easy_setopt(easy, option, value);
@@ -30,4 +31,14 @@ static inline CURLcode botburrow_curl_get_long(CURL *easy, CURLINFO info, long *
 }
 static inline CURLMcode botburrow_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
   return curl_multi_setopt(multi, option, value);
+}
+
+/// curl 7.88 opens sockets that programs started meanwhile inherit; their peers would then never see them closed.
+static inline curl_socket_t botburrow_curl_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
+  (void)context;
+  (void)purpose;
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+static inline CURLcode botburrow_curl_use_private_sockets(CURL *easy) {
+  return curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, botburrow_curl_open_socket);
 }

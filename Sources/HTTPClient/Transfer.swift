@@ -77,6 +77,7 @@ final class Transfer: @unchecked Sendable {
     // other transfers with it; with it, that thread is let go and cleans up after itself (curl 7.88, asyn-thread.c).
     options.set(CURLOPT_QUICK_EXIT, 1)
     options.set(CURLOPT_TCP_NODELAY, 1)
+    options.closeSocketsOnExec()
     options.set(CURLOPT_USERAGENT, settings.userAgent)
     options.set(CURLOPT_TIMEOUT_MS, request.timeout.curlMilliseconds)
     options.set(CURLOPT_CONNECTTIMEOUT_MS, settings.connectTimeout.curlMilliseconds)
@@ -191,6 +192,7 @@ private final class OptionSetter {
   func set(_ option: CURLoption, _ callback: botburrow_curl_callback) {
     note(botburrow_curl_set_callback(easy, option, callback))
   }
+  func closeSocketsOnExec() { note(botburrow_curl_use_private_sockets(easy)) }
   private func note(_ code: CURLcode) { if failure == CURLE_OK { failure = code } }
 }
 
