@@ -44,6 +44,11 @@ int cl_mount_setattr(int tree, int recursive, uint64_t set) {
   return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
 }
 
+int cl_landlock_version(void) {
+  // LANDLOCK_CREATE_RULESET_VERSION = 1
+  return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+}
+
 int cl_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 int cl_pidfd_kill(int pidfd, int signal) { return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0); }
 int cl_wait_pidfd(int pidfd, int no_hang, int *code, int *status) {

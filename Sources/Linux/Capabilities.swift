@@ -16,7 +16,9 @@ public enum Capabilities {
     // kernel's last, which may be newer than libcap's headers.
     var capability: cap_value_t = 0
     while cap_get_bound(capability) >= 0 {
-      if !kept.contains(capability), cap_get_bound(capability) > 0 { try check(cap_drop_bound(capability), "cap_drop_bound", "\(capability)") }
+      if !kept.contains(capability), cap_get_bound(capability) > 0 {
+        try check(cap_drop_bound(capability), "cap_drop_bound", "\(capability)")
+      }
       capability += 1
     }
     guard let sets = cap_init() else { throw LinuxError.last("cap_init", "") }

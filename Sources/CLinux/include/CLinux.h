@@ -31,6 +31,7 @@ int cl_all_seals(void);
 int cl_open_tree(const char *path, int recursive);  // a detached copy of the mount at path
 int cl_mount_setattr(int tree, int recursive, uint64_t set);
 
+int cl_landlock_version(void);                      // 0 or less: none
 int cl_pidfd_open(pid_t pid);
 int cl_pidfd_kill(int pidfd, int signal);
 // Waits for the process behind pidfd. code: CLD_*, status: exit code or signal. no_hang: 0 and code 0 while it runs.

@@ -1,0 +1,52 @@
+# The two commands to begin with: make demo, make test. Everything else: make help.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# One at a time: the parts share the build directory.
+.NOTPARALLEL:
+
+PACKAGES := libseccomp-dev libcap-dev libhiredis-dev libcurl4-openssl-dev libyaml-dev pkg-config \
+  redis-server curl python3 iproute2 nftables procps util-linux
+TEST_PACKAGES := prometheus gcc libc6-dev
+BENCH_PACKAGES := bubblewrap runc
+
+PREFIX ?= /usr/local
+RELEASE := .build/release
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+demo: deps release ## build, run the whole system, have two agents answer a mention, show it, leave nothing
+	@scripts/demo.sh $(RELEASE)/botburrow
+
+test: deps test-deps lint ## run every test (as root; what needs root or a cgroup controller is skipped otherwise)
+	swift build --build-tests
+	BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" swift test --skip-build --disable-xctest
+
+bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
+	swift build -c release --product botburrow-bench
+	@scripts/bench.sh $(RELEASE)
+
+lint: ## check the formatting
+	swift format lint --strict -r Package.swift Sources Tests Benchmarks
+
+format: ## format the sources
+	swift format -i -r Package.swift Sources Tests Benchmarks
+
+build: deps ## build for development
+	swift build
+
+release: deps ## build for use
+	swift build -c release --product botburrow
+	swift build -c release --product botburrow-init
+
+install: release ## install under PREFIX (/usr/local), with units, profiles and the configuration's example
+	scripts/install.sh $(RELEASE) $(DESTDIR) $(PREFIX)
+
+deps: ; @scripts/packages.sh $(PACKAGES)
+test-deps: ; @scripts/packages.sh $(TEST_PACKAGES)
+bench-deps: ; @scripts/packages.sh $(BENCH_PACKAGES)
+
+clean: ## remove what was built
+	rm -rf .build
+
+.PHONY: help demo test bench lint format build release install deps test-deps bench-deps clean

@@ -1,0 +1,185 @@
+import ArgumentParser
+import Glibc
+import JSON
+import Linux
+import Sandbox
+
+/// `botburrow doctor`
+struct DoctorCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "doctor",
+    abstract: "Look at this machine: what the system needs, what it has, what to do.",
+    discussion: "Exit 1 if something is missing without which no sandbox can be made.")
+
+  @Flag(help: "Print JSON instead of a table.") var json = false
+  @Option(help: "Directory of profiles.") var profiles: String?
+  @Option(help: "The supervisor's socket.") var socket = Places.socket
+
+  func run() throws {
+    let findings = kernel() + [privileges(), controlGroups()] + userNamespaces() + programs() + installation()
+    if json {
+      print(try JSON.text(findings.map(\.json), pretty: true))
+    } else {
+      let width = findings.map(\.subject.count).max() ?? 0
+      for finding in findings { print(finding.line(width)) }
+    }
+    if findings.contains(where: { $0.state == .missing }) { throw ExitCode.failure }
+  }
+
+  private func kernel() -> [Finding] {
+    let release = KernelFeatures.release
+    let isNewEnough = KernelFeatures.version(of: release).map { $0 >= (5, 14) } ?? false
+    let namespaces = KernelFeatures.missingNamespaces
+    let actions = (try? readFile("/proc/sys/kernel/seccomp/actions_avail")) ?? ""
+    return [
+      Finding("kernel", isNewEnough ? .ok : .missing, release, "use Linux 5.14 or newer (cgroup.kill)"),
+      Finding(
+        "namespaces", namespaces.isEmpty ? .ok : .missing,
+        namespaces.isEmpty ? "user mnt pid net ipc uts cgroup time" : "without " + namespaces.joined(separator: " "),
+        "use a kernel with these namespaces"),
+      Finding(
+        "seccomp", actions.contains("errno") ? .ok : .missing, actions.isEmpty ? "no filters" : "filters",
+        "use a kernel with CONFIG_SECCOMP_FILTER"),
+      Finding(
+        "landlock", KernelFeatures.landlockVersion == nil ? .limited : .ok,
+        KernelFeatures.landlockVersion.map { "ABI \($0)" } ?? "absent", "not needed by any shipped profile yet"),
+    ]
+  }
+
+  private func privileges() -> Finding {
+    let needed = ["cap_sys_admin", "cap_net_admin", "cap_setuid", "cap_setgid", "cap_sys_ptrace", "cap_dac_override"]
+    let absent = needed.filter { !Capabilities.has($0) }
+    return Finding(
+      "privileges", absent.isEmpty ? .ok : .limited,
+      absent.isEmpty ? "root" : "without " + absent.joined(separator: " "),
+      "the supervisor must be root; all else must not")
+  }
+
+  private func controlGroups() -> Finding {
+    guard let group = try? ControlGroup.current() else {
+      return Finding(
+        "cgroup v2", .limited, "not mounted",
+        "boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup best-effort")
+    }
+    let wanted: Set = ["memory", "cpu", "pids"]
+    let absent = wanted.subtracting((try? group.controllers()) ?? [])
+    return Finding(
+      "cgroup v2", absent.isEmpty ? .ok : .limited,
+      absent.isEmpty
+        ? "memory cpu pids at \(group.path)" : "\(group.path) is without \(absent.sorted().joined(separator: " "))",
+      "limits need these controllers: start the supervisor with Delegate=yes under systemd, or use --cgroup best-effort"
+    )
+  }
+
+  /// Restrictions that distributions put on user namespaces; a supervisor that is root is above the first two.
+  private func userNamespaces() -> [Finding] {
+    var findings: [Finding] = []
+    let limit = (try? readFile("/proc/sys/user/max_user_namespaces")).flatMap { Int($0.dropLast()) } ?? 0
+    findings.append(
+      Finding(
+        "user namespaces", limit > 0 ? .ok : .missing, "at most \(limit)", "sysctl -w user.max_user_namespaces=10000"))
+    for name in ["unprivileged_userns_clone", "apparmor_restrict_unprivileged_userns"] {
+      if let value = try? readFile("/proc/sys/kernel/\(name)") {
+        findings.append(
+          Finding("kernel.\(name)", .ok, "\(value.dropLast()) (does not concern a supervisor that is root)", ""))
+      }
+    }
+    return findings
+  }
+
+  private func programs() -> [Finding] {
+    [
+      ("redis-server", "apt-get install redis-server, or name a Redis in redis.url"),
+      ("setpriv", "apt-get install util-linux; 'up' starts Redis through it"),
+    ].map { name, advice in
+      let places = ["/usr/bin/\(name)", "/bin/\(name)", "/usr/local/bin/\(name)"]
+      let path = places.first { access($0, X_OK) == 0 }
+      return Finding(name, path == nil ? .limited : .ok, path ?? "not found", advice)
+    }
+  }
+
+  private func installation() -> [Finding] {
+    let initProgram = Result { try Places.initProgram() }
+    let directory = Result { try Places.profiles(profiles) }
+    var findings = [
+      Finding("botburrow-init", initProgram), Finding("profiles", directory),
+      Finding(
+        "supervisor", UnixSocket.accepts(socket) ? .ok : .limited,
+        UnixSocket.accepts(socket) ? "serves \(socket)" : "nobody serves \(socket)",
+        "start it: systemctl start botburrow-supervisor, or botburrow up"),
+    ]
+    for name in ((try? files(in: (try? directory.get()) ?? "")) ?? []).sorted() where name.hasSuffix(".yaml") {
+      let path = "\((try? directory.get()) ?? "")/\(name)"
+      let profile = String(name.dropLast(5))
+      do {
+        let bytes = try Descriptor.open(path).readAll(limit: 1 << 20)
+        let program = try ProfileFile.parse(bytes, file: path, name: profile).profile.syscalls.compile()
+        findings.append(Finding("profile \(profile)", .ok, "\(program.count / 8) filter instructions", ""))
+      } catch {
+        findings.append(Finding("profile \(profile)", .missing, "\(error)", "mend the file"))
+      }
+    }
+    findings.append(trial())
+    return findings
+  }
+
+  /// The proof: one sandbox, made and gone.
+  private func trial() -> Finding {
+    guard geteuid() == 0 else { return Finding("a sandbox", .limited, "not tried", "run doctor as root to try one") }
+    do {
+      let connection = try SupervisorCommand.startPrivate(profiles: profiles, cgroup: .bestEffort)
+      let null = try Descriptor.open("/dev/null", O_RDWR)
+      try connection.spawn(
+        SandboxRequest(activationID: "doctor-\(getpid())", profile: "default", arguments: ["/bin/true"]),
+        streams: [null.number, null.number, 2], files: [])
+      while true {
+        if case .ended(let receipt) = try connection.next() {
+          let good = receipt.exit == .exited(code: 0)
+          return Finding("a sandbox", good ? .ok : .missing, "\(receipt.exit)", "the reason stands beside it")
+        }
+      }
+    } catch { return Finding("a sandbox", .missing, "\(error)", "the reason stands beside it") }
+  }
+}
+
+/// One line of the doctor's table.
+private struct Finding {
+  enum State: String { case ok, limited, missing }
+  var subject: String
+  var state: State
+  var detail: String
+  /// What to do where it isn't ok.
+  var advice: String
+
+  init(_ subject: String, _ state: State, _ detail: String, _ advice: String) {
+    self.subject = subject
+    self.state = state
+    self.detail = detail
+    self.advice = advice
+  }
+
+  init(_ subject: String, _ place: Result<String, any Error>) {
+    switch place {
+    case .success(let path): self.init(subject, .ok, path, "")
+    case .failure(let error): self.init(subject, .missing, "\(error)", "install it, or say where it is")
+    }
+  }
+
+  func line(_ width: Int) -> String {
+    let word =
+      switch state {
+      case .ok: Style.green("ok     ")
+      case .limited: Style.yellow("limited")
+      case .missing: Style.red("missing")
+      }
+    let subject = subject + String(repeating: " ", count: width - subject.count)
+    return "\(subject)  \(word)  \(detail)" + (state == .ok || advice.isEmpty ? "" : "; \(advice)")
+  }
+
+  var json: JSONValue {
+    [
+      "subject": .string(subject), "state": .string(state.rawValue), "detail": .string(detail),
+      "advice": .string(advice),
+    ]
+  }
+}
