@@ -78,7 +78,8 @@ let package = Package(
       resources: [.embedInCode("Scripts")]),
     room("Sandbox", ["Linux", "CLinux", "CPlan", "JSON", "YAML", crypto]),
     .executableTarget(
-      name: "Init", dependencies: ["CInit", "CPlan"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink),
+      name: "Init", dependencies: ["CInit", "CPlan"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink
+    ),
 
     // The daemons
     room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe", log, crypto]),
@@ -86,7 +87,10 @@ let package = Package(
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
       "Runner",
-      ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Linux", "Sandbox", "Gateway", "Executors", "HTTPServer", log]),
+      [
+        "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Linux", "Sandbox", "Gateway",
+        "Executors", "HTTPServer", log,
+      ]),
     room("LocalHub", ["JSON", "HTTPServer", "Observe", crypto]),
     .executableTarget(
       name: "botburrow",
@@ -100,7 +104,8 @@ let package = Package(
       swiftSettings: strict),
 
     // Tests: one folder a target
-    .target(name: "TestSupport", dependencies: ["JSON", "Redis", "Hub"], path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "TestSupport", dependencies: ["JSON", "Redis", "Hub"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
     tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),
@@ -120,7 +125,10 @@ let package = Package(
       ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport", log]),
     tests(
       "RunnerTests",
-      ["Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway", "Executors", "HTTPServer", "HTTPClient", "LocalHub", "TestSupport"]),
+      [
+        "Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway",
+        "Executors", "HTTPServer", "HTTPClient", "LocalHub", "TestSupport",
+      ]),
     tests("ExecutorsTests", ["Executors", "Agents", "JSON", "TestSupport"]),
     tests("AcceptanceTests", ["JSON", "HTTPClient", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
     tests("HostileTests", ["JSON", "Linux", "Sandbox", "TestSupport"]),

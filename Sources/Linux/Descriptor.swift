@@ -18,6 +18,12 @@ public final class Descriptor: Sendable {
     if isOpen.exchange(false, ordering: .acquiringAndReleasing) && number >= 0 { Glibc.close(number) }
   }
 
+  /// Gives the number to somebody who closes it from now on.
+  public func release() -> Int32 {
+    _ = isOpen.exchange(false, ordering: .acquiringAndReleasing)
+    return number
+  }
+
   /// open(2), always close-on-exec.
   public static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: Int32 = 0o600) throws(LinuxError)
     -> Descriptor

@@ -19,6 +19,12 @@ public func followParent(_ parent: pid_t) throws(LinuxError) {
   if getppid() != parent { throw LinuxError("getppid", "\(parent)", code: ESRCH, advice: "the parent has ended") }
 }
 
+/// Takes this process's memory out of core dumps, and its environment and files out of others' sight in /proc
+/// (PR_SET_DUMPABLE, prctl(2)). Call it after changes of user, which set it anew.
+public func hideProcess() throws(LinuxError) {
+  try check(cl_not_dumpable(), "prctl PR_SET_DUMPABLE", "0")
+}
+
 /// A copy of a descriptor above every number that `spawn` gives away, so that `/proc/self/fd/N` still means it there.
 public func aboveSpawned(_ descriptor: Descriptor) throws(LinuxError) -> Descriptor {
   Descriptor(

@@ -31,6 +31,8 @@ struct DaemonOptions: ParsableArguments {
       try Capabilities.becomeUser(account.uid, group: account.gid)
     }
     try followParent()
+    // The Hub's key is in our memory and environment: no core dump, no look through /proc by others of the same user.
+    try Linux.hideProcess()
     return signals
   }
 

@@ -33,8 +33,7 @@ public struct SupervisorLauncher: SandboxLauncher {
       let session = Session(connection: connection, output: (outRead, output), errors: (errorRead, errors))
       let listeners = try await onThread { try session.listening() }
       do {
-        // The server owns its descriptors; ours close with their objects.
-        try await serve(listeners.mapValues { dup($0.number) })
+        try await serve(listeners.mapValues { $0.release() })
       } catch {
         connection.hangUp()
         throw error
