@@ -11,12 +11,15 @@ for profile in profiles/*.yaml; do
 done
 # A configuration that is there is the operator's.
 if [ -e "$destination/etc/botburrow/coordinator.yaml" ]; then
-  install -D -m 640 config/coordinator.yaml "$destination/etc/botburrow/coordinator.yaml.new"
+  install -D -m 644 config/coordinator.yaml "$destination/etc/botburrow/coordinator.yaml.new"
 else
-  install -D -m 640 config/coordinator.yaml "$destination/etc/botburrow/coordinator.yaml"
+  install -D -m 644 config/coordinator.yaml "$destination/etc/botburrow/coordinator.yaml"
 fi
 for unit in systemd/*.service systemd/*.socket; do
-  [ -e "$unit" ] && install -D -m 644 "$unit" "$destination/etc/systemd/system/$(basename "$unit")"
+  [ -e "$unit" ] || continue
+  install -D -m 644 "$unit" "$destination/etc/systemd/system/$(basename "$unit")"
+  # Units name the usual place.
+  sed -i "s#/usr/local/bin/#$prefix/bin/#" "$destination/etc/systemd/system/$(basename "$unit")"
 done
 [ -e systemd/sysusers.conf ] && install -D -m 644 systemd/sysusers.conf "$destination/usr/lib/sysusers.d/botburrow.conf"
 [ -e systemd/tmpfiles.conf ] && install -D -m 644 systemd/tmpfiles.conf "$destination/usr/lib/tmpfiles.d/botburrow.conf"
