@@ -1,0 +1,179 @@
+// Sockets: which there are, and where they reach.
+#include "probe.h"
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+// word: domain, type, protocol; a domain may have more than 32 bits.
+static long make_socket(char **word) {
+  return syscall(SYS_socket, strtoul(word[0], NULL, 0), strtoul(word[1], NULL, 0), strtoul(word[2], NULL, 0));
+}
+static long make_pair(char **word) {
+  int ends[2];
+  return syscall(SYS_socketpair, strtoul(word[0], NULL, 0), SOCK_STREAM, 0, ends);
+}
+
+static socklen_t address(char **word, struct sockaddr_storage *storage) {
+  struct sockaddr_in *four = (void *)storage;
+  struct sockaddr_in6 *six = (void *)storage;
+  memset(storage, 0, sizeof *storage);
+  if (inet_pton(AF_INET, word[0], &four->sin_addr) == 1) {
+    four->sin_family = AF_INET;
+    four->sin_port = htons(atoi(word[1]));
+    return sizeof *four;
+  }
+  char host[128];
+  snprintf(host, sizeof host, "%s", word[0]);
+  char *zone = strchr(host, '%');
+  if (zone) *zone++ = 0;
+  inet_pton(AF_INET6, host, &six->sin6_addr);
+  six->sin6_family = AF_INET6;
+  six->sin6_port = htons(atoi(word[1]));
+  six->sin6_scope_id = zone ? if_nametoindex(zone) : 0;
+  return sizeof *six;
+}
+
+// Waits for a connection under way; a silent network answers with ETIMEDOUT after a second.
+static long connect_within(int socket, struct sockaddr_storage *to, socklen_t length) {
+  if (fcntl(socket, F_SETFL, O_NONBLOCK) < 0) return -1;
+  if (syscall(SYS_connect, socket, to, length) == 0) return 0;
+  if (errno != EINPROGRESS) return -1;
+  struct pollfd waiting = {socket, POLLOUT, 0};
+  if (poll(&waiting, 1, 1000) == 0) { errno = ETIMEDOUT; return -1; }
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
+  errno = error;
+  return error ? -1 : 0;
+}
+
+// word: address, port.
+static long connect_tcp(char **word) {
+  struct sockaddr_storage to;
+  socklen_t length = address(word, &to);
+  int socket = syscall(SYS_socket, to.ss_family, SOCK_STREAM, 0);
+  return socket < 0 ? -1 : connect_within(socket, &to, length);
+}
+// A question and its answer.
+static long ask_udp(char **word) {
+  struct sockaddr_storage to;
+  socklen_t length = address(word, &to);
+  int socket = syscall(SYS_socket, to.ss_family, SOCK_DGRAM, 0);
+  if (socket < 0 || syscall(SYS_connect, socket, &to, length) < 0 || send(socket, "?", 1, 0) < 0) return -1;
+  struct pollfd waiting = {socket, POLLIN, 0};
+  if (poll(&waiting, 1, 1000) == 0) { errno = ETIMEDOUT; return -1; }
+  char answer;
+  return recv(socket, &answer, 1, 0);
+}
+// word: our address, then where to.
+static long connect_from(char **word) {
+  struct sockaddr_storage from, to;
+  char *own[] = {word[0], "0"};
+  socklen_t length = address(own, &from);
+  int socket = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), one = 1;
+  // An address that isn't ours can be bound with this, without any right.
+  if (socket < 0 || setsockopt(socket, IPPROTO_IP, IP_FREEBIND, &one, sizeof one) < 0) return -1;
+  if (syscall(SYS_bind, socket, &from, length) < 0) return -1;
+  length = address(word + 1, &to);
+  return connect_within(socket, &to, length);
+}
+static long be_transparent(char **word) {
+  (void)word;
+  int socket = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), one = 1;
+  return socket < 0 ? -1 : setsockopt(socket, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof one);
+}
+// Reads what a server says first.
+static long hear_tcp(char **word) {
+  struct sockaddr_storage to;
+  socklen_t length = address(word, &to);
+  int socket = syscall(SYS_socket, to.ss_family, SOCK_STREAM, 0);
+  if (socket < 0 || syscall(SYS_connect, socket, &to, length) < 0) return -1;
+  char text[64] = "";
+  if (recv(socket, text, sizeof text - 1, 0) < 0) return -1;
+  return say(text);
+}
+
+// A name that begins with '@' is abstract.
+static long connect_unix(char **word) {
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  size_t length = strlen(word[0]);
+  memcpy(to.sun_path, word[0], length);
+  if (word[0][0] == '@') to.sun_path[0] = 0;
+  int socket = syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
+  return socket < 0 ? -1 : syscall(SYS_connect, socket, &to, offsetof(struct sockaddr_un, sun_path) + length);
+}
+
+// word: tcp or udp, address, port, then the act to perform beside such a server.
+static long serving(char **word) {
+  struct sockaddr_storage at;
+  socklen_t length = address(word + 1, &at);
+  int udp = strcmp(word[0], "udp") == 0, server = socket(at.ss_family, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+  if (server < 0 || bind(server, (void *)&at, length) < 0 || (!udp && listen(server, 1) < 0)) return -1;
+  long child = udp ? fork() : 1;
+  if (child == 0) {
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    char byte;
+    alarm(5);
+    recvfrom(server, &byte, 1, 0, (void *)&peer, &size);
+    sendto(server, "!", 1, 0, (void *)&peer, size);
+    _exit(0);
+  }
+  run_act(word + 3);
+  if (udp) { kill(child, SIGKILL); waitpid(child, NULL, 0); }
+  return SAID;
+}
+
+// The other sandbox: word: text for /workspace/marker, port. Prints its address, then stays.
+static long neighbour(char **word) {
+  char *gateway[] = {"198.18.0.1", "9"};
+  struct sockaddr_storage to;
+  struct sockaddr_in own, all = {.sin_family = AF_INET, .sin_port = htons(atoi(word[1]))};
+  socklen_t length = address(gateway, &to), size = sizeof own;
+  int file = open("/workspace/marker", O_WRONLY | O_CREAT, 0644), asking = socket(AF_INET, SOCK_DGRAM, 0);
+  int server = socket(AF_INET, SOCK_STREAM, 0);
+  if (file < 0 || write(file, word[0], strlen(word[0])) < 0) return -1;
+  if (connect(asking, (void *)&to, length) < 0 || getsockname(asking, (void *)&own, &size) < 0) return -1;
+  if (bind(server, (void *)&all, sizeof all) < 0 || listen(server, 16) < 0) return -1;
+  say(inet_ntoa(own.sin_addr));
+  for (;;) pause();
+}
+
+// A host's services. word: abstract name, path. Listens there and on a TCP port of every address; prints port and address.
+static long stand(char **word) {
+  struct sockaddr_in all = {.sin_family = AF_INET};
+  socklen_t size = sizeof all;
+  int tcp = socket(AF_INET, SOCK_STREAM, 0);
+  if (tcp < 0 || bind(tcp, (void *)&all, size) < 0 || listen(tcp, 64) < 0 || getsockname(tcp, (void *)&all, &size) < 0) return -1;
+  for (int i = 0; i < 2; i++) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    memcpy(at.sun_path, word[i], strlen(word[i]));
+    if (word[i][0] == '@') at.sun_path[0] = 0;
+    int local = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (local < 0 || bind(local, (void *)&at, offsetof(struct sockaddr_un, sun_path) + strlen(word[i])) < 0 || listen(local, 16) < 0)
+      return -1;
+  }
+  const char *own = "127.0.0.1";
+  struct ifaddrs *first;
+  if (getifaddrs(&first) < 0) return -1;
+  for (struct ifaddrs *entry = first; entry; entry = entry->ifa_next)
+    if (entry->ifa_addr && entry->ifa_addr->sa_family == AF_INET && !(entry->ifa_flags & IFF_LOOPBACK))
+      own = inet_ntoa(((struct sockaddr_in *)entry->ifa_addr)->sin_addr);
+  char line[64];
+  snprintf(line, sizeof line, "%d %s", ntohs(all.sin_port), own);
+  say(line);
+  for (;;) pause();
+}
+
+const struct act network_acts[] = {
+    {"socket", make_socket},  {"socketpair", make_pair}, {"connect", connect_tcp},  {"udp", ask_udp},
+    {"connect-from", connect_from}, {"transparent", be_transparent}, {"hear", hear_tcp}, {"connect-unix", connect_unix},
+    {"serving", serving},     {"neighbour", neighbour},  {"stand", stand},
+    {NULL, NULL},
+};

@@ -1,0 +1,23 @@
+#include "probe.h"
+
+long say(const char *text) {
+  puts(text);
+  fflush(stdout);
+  return SAID;
+}
+
+int run_act(char **word) {
+  const struct act *rooms[] = {file_acts, mount_acts, process_acts, network_acts, kernel_acts, identity_acts};
+  for (size_t room = 0; room < sizeof rooms / sizeof *rooms; room++)
+    for (const struct act *act = rooms[room]; act->name; act++)
+      if (strcmp(act->name, word[0]) == 0) {
+        errno = 0;
+        long result = act->perform(word + 1);
+        if (result != SAID) say(result < 0 ? strerrorname_np(errno) : "ok");
+        return 0;
+      }
+  fprintf(stderr, "probe: no act '%s'\n", word[0]);
+  return 2;
+}
+
+int main(int count, char **word) { return count > 1 ? run_act(word + 1) : 2; }
