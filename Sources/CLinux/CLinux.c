@@ -63,6 +63,10 @@ int cl_wait_pidfd(int pidfd, int no_hang, int *code, int *status) {
   return answer;
 }
 
+void cl_reap_children_of_thread(void) {
+  while (waitpid(-1, NULL, __WALL | __WNOTHREAD) > 0 || errno == EINTR) {}
+}
+
 int cl_seqpacket_pair(int descriptors[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, descriptors); }
 int cl_unix_socket(int type) { return socket(AF_UNIX, type | SOCK_CLOEXEC, 0); }
 int cl_accept(int listener) {
@@ -74,7 +78,7 @@ int cl_accept(int listener) {
 
 enum { DESCRIPTOR_LIMIT = 250 };  // SCM_MAX_FD is 253
 
-ssize_t cl_send_packet(int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count) {
+ssize_t cl_send_packet(int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count, int waits) {
   union { char space[CMSG_SPACE(DESCRIPTOR_LIMIT * sizeof(int))]; struct cmsghdr align; } control;
   struct iovec vector = {.iov_base = (void *)bytes, .iov_len = count};
   struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
@@ -90,7 +94,7 @@ ssize_t cl_send_packet(int socket, const void *bytes, size_t count, const int *d
     memcpy(CMSG_DATA(header), descriptors, size);
   }
   ssize_t sent;
-  do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  do sent = sendmsg(socket, &message, MSG_NOSIGNAL | (waits ? 0 : MSG_DONTWAIT));
   while (sent < 0 && errno == EINTR);
   return sent;
 }

@@ -8,7 +8,10 @@ public struct IPv4Address: Sendable, Hashable, CustomStringConvertible {
 
   /// From dotted decimal; nil for anything else.
   public init?(_ text: String) {
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { part in
+      // UInt8 alone would take "+1"; a leading zero means octal to some.
+      part.utf8.allSatisfy { (48...57).contains($0) } && (part == "0" || !part.hasPrefix("0")) ? UInt8(part) : nil
+    }
     guard parts.count == 4 else { return nil }
     var number: UInt32 = 0
     for part in parts {

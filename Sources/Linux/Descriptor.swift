@@ -39,8 +39,17 @@ public final class Descriptor: Sendable {
     return file
   }
 
+  /// A second number for the same file, close-on-exec, which belongs to the caller.
+  public func duplicate() throws(LinuxError) -> Int32 {
+    try check(cl_duplicate_from(number, 3), "fcntl F_DUPFD_CLOEXEC", "\(number)")
+  }
+
   /// Whether every seal is set, so that its sender can't change it behind our back.
-  public var isSealed: Bool { cl_seals(number) & cl_all_seals() == cl_all_seals() }
+  public var isSealed: Bool {
+    let seals = cl_seals(number)
+    // What can't be sealed at all answers -1, which has every bit.
+    return seals >= 0 && seals & cl_all_seals() == cl_all_seals()
+  }
 
   /// Writes everything.
   public func write(_ bytes: some Collection<UInt8>) throws(LinuxError) {

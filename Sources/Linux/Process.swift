@@ -47,6 +47,9 @@ public func spawn(
     posix_spawn_file_actions_destroy(&actions)
     posix_spawnattr_destroy(&attributes)
   }
+  if descriptors.count > Int(firstCopy) {
+    throw LinuxError("spawn", executable, code: E2BIG, advice: "hand over at most \(firstCopy) descriptors")
+  }
   // Copies above every target, so that no dup2 tramples on the source of a later one.
   var copies: [Descriptor] = []
   for (target, source) in descriptors.enumerated() where source >= 0 {
@@ -65,8 +68,11 @@ public func spawn(
   let flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (ownGroup ? POSIX_SPAWN_SETPGROUP : 0)
   posix_spawnattr_setflags(&attributes, Int16(flags))
   var pid: pid_t = 0
-  let code = withArgumentVector(arguments) { argv in
-    withArgumentVector(environment) { envp in posix_spawn(&pid, executable, &actions, &attributes, argv, envp) }
+  // An array may be let go after its last use, and the copies would close with it.
+  let code = withExtendedLifetime(copies) {
+    withArgumentVector(arguments) { argv in
+      withArgumentVector(environment) { envp in posix_spawn(&pid, executable, &actions, &attributes, argv, envp) }
+    }
   }
   if code != 0 { throw LinuxError("posix_spawn", executable, code: code) }
   return pid
@@ -115,6 +121,9 @@ public struct ProcessHandle: Sendable {
     return code == 1 /* CLD_EXITED */ ? .exited(status) : .signaled(status)
   }
 }
+
+/// Waits for and reaps every child that the calling thread started, whatever is still known of it.
+public func reapChildren() { cl_reap_children_of_thread() }
 
 /// Waits until one of the descriptors has something (POLLIN, or its peer is gone) or the time is up.
 /// Returns which; empty at the time-out.

@@ -26,10 +26,11 @@ public struct PacketSocket: Sendable {
     return PacketSocket(socket)
   }
 
-  /// Sends one packet; the receiver gets copies of the descriptors.
-  public func send(_ bytes: [UInt8], descriptors: [Int32] = []) throws(LinuxError) {
+  /// Sends one packet; the receiver gets copies of the descriptors. With `waits` false a full queue is EAGAIN.
+  public func send(_ bytes: [UInt8], descriptors: [Int32] = [], waits: Bool = true) throws(LinuxError) {
     let sent = bytes.withUnsafeBytes {
-      cl_send_packet(descriptor.number, $0.baseAddress, $0.count, descriptors, Int32(descriptors.count))
+      cl_send_packet(
+        descriptor.number, $0.baseAddress, $0.count, descriptors, Int32(descriptors.count), waits ? 1 : 0)
     }
     try check(sent, "sendmsg", "packet of \(bytes.count) bytes")
   }

@@ -35,12 +35,13 @@ int cl_landlock_version(void);                      // 0 or less: none
 int cl_pidfd_open(pid_t pid);
 int cl_pidfd_kill(int pidfd, int signal);
 // Waits for the process behind pidfd. code: CLD_*, status: exit code or signal. no_hang: 0 and code 0 while it runs.
+void cl_reap_children_of_thread(void);              // waits for all that the calling thread started, of any kind
 int cl_wait_pidfd(int pidfd, int no_hang, int *code, int *status);
 
 int cl_seqpacket_pair(int descriptors[2]);
 int cl_unix_socket(int type);                       // close-on-exec
 int cl_accept(int listener);                        // close-on-exec
-ssize_t cl_send_packet(int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count);
+ssize_t cl_send_packet(int socket, const void *bytes, size_t count, const int *descriptors, int descriptor_count, int waits);
 // descriptor_count: room in, received out. Returns EMSGSIZE when bytes or descriptors did not fit.
 ssize_t cl_receive_packet(int socket, void *bytes, size_t count, int *descriptors, int *descriptor_count);
 int cl_peer(int socket, pid_t *pid, uid_t *uid, gid_t *gid);

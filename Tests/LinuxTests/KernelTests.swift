@@ -1,0 +1,267 @@
+import CLinux
+import Glibc
+import Testing
+
+@testable import Linux
+
+private let isRoot = geteuid() == 0
+
+/// Runs a program with what it says; the calling thread's namespaces are its own.
+private func output(_ program: String, _ arguments: [String], descriptors more: [Int: Int32] = [:]) throws -> String {
+  let null = try Descriptor.open("/dev/null")
+  let (read, write) = try makePipe()
+  var descriptors = [null.number, write.number, write.number]
+  for (target, source) in more {
+    while descriptors.count <= target { descriptors.append(-1) }
+    descriptors[target] = source
+  }
+  let process = try ProcessHandle(child: try spawn(program, arguments, descriptors: descriptors))
+  write.close()
+  let text = String(decoding: try read.readAll(limit: 1 << 20), as: UTF8.self)
+  #expect(try process.wait() == .exited(0), "\(arguments): \(text)")
+  return text
+}
+
+/// Runs `body` on a thread of its own in a fresh network namespace; thread and namespace end with it.
+private func inNetworkNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+  try await withCheckedThrowingContinuation { continuation in
+    Thread.detach {
+      continuation.resume(
+        with: Result {
+          try NetworkNamespace.isolateProcess()
+          return try body()
+        })
+    }
+  }
+}
+
+@Suite("Packet filter and links in a real namespace", .enabled(if: isRoot, "needs root"))
+struct PacketFilterTests {
+  @Test func `The rules are what nft shows, and ways open and close`() async throws {
+    let (before, opened, closed) = try await inNetworkNamespace {
+      let filter = try PacketFilter()
+      let list = { try output("/usr/sbin/nft", ["nft", "list", "ruleset"]) }
+      let before = try list()
+      let ways = [
+        PacketFilter.Way(
+          interface: 1, source: IPv4Address(0xC612_0107), destination: IPv4Address(0xC612_0001), port: 8080),
+        PacketFilter.Way(
+          interface: 1, source: IPv4Address(0xC612_0107), destination: IPv4Address(0xC612_0001), port: 443),
+      ]
+      try filter.open(ways)
+      let opened = try list()
+      try filter.close(ways)
+      return (before, opened, try list())
+    }
+    // nft leaves out that the first rule asks for IPv4 and TCP, for its keys say so.
+    let expected = """
+      table inet botburrow {
+      	set allowed {
+      		type iface_index . ipv4_addr . ipv4_addr . inet_service
+      	}
+
+      	chain prerouting {
+      		type filter hook prerouting priority raw; policy drop;
+      		iif . ip saddr . ip daddr . tcp dport @allowed accept
+      		meta l4proto tcp counter packets 0 bytes 0 reject with tcp reset
+      		counter packets 0 bytes 0 reject with icmpx admin-prohibited
+      		drop
+      	}
+      }
+
+      """
+    #expect(before == expected)
+    #expect(closed == expected)
+    #expect(opened.contains("\"lo\" . 198.18.1.7 . 198.18.0.1 . 8080"))
+    #expect(opened.contains("\"lo\" . 198.18.1.7 . 198.18.0.1 . 443"))
+  }
+
+  @Test func `Ways open all or none, and errors name the set`() async throws {
+    let (failure, after) = try await inNetworkNamespace {
+      let filter = try PacketFilter()
+      let way = PacketFilter.Way(interface: 1, source: IPv4Address(1), destination: IPv4Address(2), port: 1)
+      let other = PacketFilter.Way(interface: 1, source: IPv4Address(3), destination: IPv4Address(2), port: 1)
+      try filter.open([way])
+      var failure = "none"
+      do { try filter.open([other, way]) } catch { failure = "\(error)" }
+      // The socket serves on after a refusal.
+      try filter.close([way])
+      return (failure, try output("/usr/sbin/nft", ["nft", "list", "ruleset"]))
+    }
+    #expect(failure == "NETLINK_NETFILTER set allowed: EEXIST (File exists)")
+    #expect(!after.contains("elements"))
+  }
+
+  @Test func `A wired namespace has one address, and its link dies with it`() async throws {
+    let (inside, during) = try await inNetworkNamespace {
+      let home = try NetworkNamespace.current()
+      let link = VirtualLink(
+        name: "bbtest", index: 107, inside: IPv4Address(0xC612_0107), gateway: IPv4Address(0xC612_0001))
+      try NetworkNamespace.serveGateway(at: link.gateway)
+      let namespace = try NetworkNamespace.make(wired: link, home: home)
+      try NetworkNamespace.connect(link, through: try NetlinkSocket.route())
+      let during = try output("/usr/sbin/ip", ["ip", "-br", "link", "show", "bbtest"])
+      let inside = try output(
+        "/usr/bin/nsenter", ["nsenter", "--net=/proc/self/fd/9", "/usr/sbin/ip", "-br", "addr"],
+        descriptors: [9: namespace.number])
+      return (inside, during)
+    }
+    #expect(during.hasPrefix("bbtest@"))
+    let lines = inside.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
+    #expect(lines.map { $0.first ?? "" } == ["lo", "eth0@if107"])
+    #expect(lines.last.map { Array($0.dropFirst(2)) } == ["198.18.1.7/32"])
+  }
+}
+
+@Suite("Descriptors, sockets, processes") struct DescriptorTests {
+  @Test func `A sealed file can't be changed`() throws {
+    let file = try Descriptor.sealed(Array("content".utf8), name: "test")
+    #expect(file.isSealed)
+    #expect(pwrite(file.number, "x", 1, 0) == -1 && errno == EPERM)
+    #expect(ftruncate(file.number, 0) == -1 && errno == EPERM)
+    #expect(mmap(nil, 7, PROT_READ | PROT_WRITE, MAP_SHARED, file.number, 0) == MAP_FAILED)
+    let writable = Descriptor(owning: cl_memfd_create("test"))
+    #expect(!writable.isSealed)
+    #expect(try !Descriptor.open("/dev/null").isSealed)
+  }
+
+  @Test func `Reading stops at its limit`() throws {
+    let error = #expect(throws: LinuxError.self) { try readFile("/proc/self/status", limit: 10) }
+    #expect(error?.code == EFBIG)
+  }
+
+  @Test func `Descriptors travel, and the sender's going is nil`() throws {
+    let (left, right) = try PacketSocket.pair()
+    let (read, write) = try makePipe()
+    try left.send([1, 2, 3], descriptors: [write.number])
+    write.close()
+    let packet = try #require(try right.receive())
+    #expect(packet.bytes == [1, 2, 3])
+    try #require(packet.descriptors.count == 1)
+    try packet.descriptors[0].write([9])
+    packet.descriptors[0].close()
+    #expect(try read.readAll(limit: 10) == [9])
+    left.descriptor.close()
+    #expect(try right.receive() == nil)
+  }
+
+  @Test func `A packet that doesn't fit is refused and its descriptors are closed`() throws {
+    let (left, right) = try PacketSocket.pair()
+    let (read, write) = try makePipe()
+    try left.send([UInt8](repeating: 0, count: PacketSocket.packetLimit + 1), descriptors: [write.number])
+    write.close()
+    let error = #expect(throws: LinuxError.self) { try right.receive() }
+    #expect(error?.code == EMSGSIZE)
+    // The end of the pipe comes only when the last copy is closed.
+    #expect(try read.readAll(limit: 10) == [])
+    let (mine, theirs) = try makePipe()
+    try left.send([1], descriptors: [theirs.number, theirs.number, theirs.number])
+    theirs.close()
+    var (byte, numbers, room): (UInt8, [Int32], Int32) = (0, [-1], 1)
+    #expect(cl_receive_packet(right.descriptor.number, &byte, 1, &numbers, &room) == -1 && errno == EMSGSIZE)
+    #expect(try mine.readAll(limit: 10) == [])
+    let many = [Int32](repeating: read.number, count: 251)
+    #expect(#expect(throws: LinuxError.self) { try left.send([1], descriptors: many) }?.code == E2BIG)
+  }
+
+  @Test func `A full queue doesn't hold a sender that doesn't want to wait`() throws {
+    let (left, right) = try PacketSocket.pair()
+    let error = #expect(throws: LinuxError.self) {
+      for _ in 0..<100_000 { try left.send([1], waits: false) }
+    }
+    #expect(error?.code == EAGAIN)
+    withExtendedLifetime(right) {}
+  }
+
+  @Test func `Spawned descriptors land where they should though numbers collide`() throws {
+    let first = try Descriptor.sealed(Array("first ".utf8), name: "first")
+    let second = try Descriptor.sealed(Array("second".utf8), name: "second")
+    let (a, b) = (first.number, second.number)
+    let text = try output(
+      "/bin/cat", ["cat", "/proc/self/fd/\(a)", "/proc/self/fd/\(b)"], descriptors: [Int(a): b, Int(b): a])
+    #expect(text == "secondfirst ")
+  }
+
+  @Test func `More descriptors than there is room for are refused`() throws {
+    let error = #expect(throws: LinuxError.self) {
+      try spawn("/bin/true", ["true"], descriptors: [Int32](repeating: 0, count: 301))
+    }
+    #expect(
+      error?.description
+        == "spawn /bin/true: E2BIG (Argument list too long); hand over at most 300 descriptors")
+  }
+
+  @Test func `Ends are told apart, and what isn't there is an error`() throws {
+    let end = { (command: String) in
+      try ProcessHandle(child: try spawn("/bin/sh", ["sh", "-c", command], descriptors: [])).wait()
+    }
+    #expect(try end("exit 7") == .exited(7))
+    #expect(try end("kill -9 $$") == .signaled(9))
+    let error = #expect(throws: LinuxError.self) { try spawn("/nonexistent", ["x"], descriptors: []) }
+    #expect(error?.description == "posix_spawn /nonexistent: ENOENT (No such file or directory)")
+  }
+
+  @Test func `Waiting ends with its time`() throws {
+    let (read, write) = try makePipe()
+    let start = ContinuousClock.now
+    #expect(try waitReadable([read.number], timeout: .milliseconds(30)) == [false])
+    #expect(ContinuousClock.now - start >= .milliseconds(30))
+    try write.write([1])
+    #expect(try waitReadable([read.number, -1], timeout: nil) == [true, false])
+  }
+
+  @Test func `A socket file of the dead is replaced, one of the living is not`() throws {
+    let path = "/tmp/botburrow-linux-\(getpid()).sock"
+    defer { unlink(path) }
+    do { _ = try PacketListener(at: path, mode: 0o600, owner: getuid(), group: getgid()) }
+    let listener = try PacketListener(at: path, mode: 0o600, owner: getuid(), group: getgid())
+    let error = #expect(throws: LinuxError.self) {
+      try PacketListener(at: path, mode: 0o600, owner: getuid(), group: getgid())
+    }
+    #expect(
+      error?.description
+        == "bind \(path): EADDRINUSE (Address already in use); another supervisor serves this socket")
+    withExtendedLifetime(listener) {}
+    let long = #expect(throws: LinuxError.self) { try PacketSocket.connect(to: String(repeating: "x", count: 108)) }
+    #expect(long?.advice == "choose a path of at most 107 bytes")
+  }
+}
+
+@Suite("Control groups", .enabled(if: isRoot, "needs root")) struct ControlGroupTests {
+  @Test func `A group holds, kills, empties and goes`() throws {
+    let group = try ControlGroup.current().child("linux-tests-\(getpid())")
+    try group.create()
+    defer { try? group.remove() }
+    let (read, write) = try makePipe()
+    let process = try ProcessHandle(
+      child: try spawn("/bin/sh", ["sh", "-c", "read x; sleep 60 & read x; exit 1"], descriptors: [read.number]))
+    try group.set("cgroup.procs", "\(process.pid)")
+    try write.write(Array("x\n".utf8))
+    #expect(group.count("populated", in: "cgroup.events") == 1)
+    #expect(try !group.waitUntilEmpty(timeout: .milliseconds(20)))
+    #expect(#expect(throws: LinuxError.self) { try group.remove() }?.code == EBUSY)
+    try group.kill()
+    #expect(try process.wait() == .signaled(9))
+    #expect(try group.waitUntilEmpty(timeout: .seconds(5)))
+    try group.child("below").create()
+    try group.remove()
+    #expect(access(group.path, F_OK) == -1)
+    // Gone already is fine.
+    try group.remove()
+    #expect(group.value("cgroup.events") == nil)
+    withExtendedLifetime(write) {}
+  }
+
+  @Test func `What can't be set says so`() throws {
+    let group = try ControlGroup.current().child("linux-tests-bad-\(getpid())")
+    let error = #expect(throws: LinuxError.self) { try group.set("pids.max", "3") }
+    #expect(error?.description == "open \(group.path)/pids.max: ENOENT (No such file or directory)")
+  }
+}
+
+@Suite("Capabilities", .enabled(if: isRoot, "needs root")) struct CapabilityTests {
+  @Test func `Root has them`() {
+    #expect(Capabilities.has("cap_sys_admin"))
+    #expect(!Capabilities.has("cap_nonsense"))
+  }
+}
