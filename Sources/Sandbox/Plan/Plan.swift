@@ -190,8 +190,10 @@ private struct PlanBuilder {
     environment.merge(request.environment) { _, asked in asked }
     let name = request.arguments.first ?? ""
     let path = environment["PATH"] ?? "/usr/bin:/bin"
+    // Bounded, for both texts are the request's: their product could be gigabytes.
     let candidates =
-      name.contains("/") ? [name] : path.split(separator: ":").map { "\($0)/\(name)" }
+      name.contains("/")
+      ? [name] : path.split(separator: ":").prefix(64).map { "\($0)/\(name)" }.filter { $0.utf8.count < 4096 }
     operations.append(
       .run(
         InsideOperation.Program(

@@ -95,7 +95,8 @@ public enum ProfileFile {
     let tests: [SeccompPolicy.Condition.Test] = [
       oneOf.map { .oneOf($0) }, noneOf.map { .noneOf($0) }, clear.map { .clear($0) },
     ].compactMap { $0 }
-    if tests.count != 1 {
+    // By key: a value that can't be read has been reported already.
+    if Set(reader.keys).intersection(["one_of", "none_of", "clear"]).count != 1 {
       reader.report(at: reader.position, "'\(name)' needs exactly one of 'one_of', 'none_of' and 'clear'")
     }
     return (name, SeccompPolicy.Condition(argument: argument, tests.first ?? .oneOf([])))

@@ -54,7 +54,9 @@ extension SandboxRequest {
       return "\(files.count) files and 3 streams need \(3 + files.count) descriptors, \(descriptors) came"
     }
     for file in files
-    where !isCleanAbsolutePath("/" + file.path) || file.path.utf8.contains(0) || file.path.hasPrefix("out") {
+    where !isCleanAbsolutePath("/" + file.path) || file.path.utf8.contains(0)
+      || file.path.split(separator: "/").first == "out"
+    {
       return "'\(file.path)' can't be a file's place under /run/agent"
     }
     if Set(files.map(\.path)).count != files.count { return "two files have the same place under /run/agent" }
@@ -62,6 +64,14 @@ extension SandboxRequest {
     if Set(listeners.map(\.port)).count != listeners.count || listeners.contains(where: { $0.port == 0 }) {
       return "each listener needs a port of its own"
     }
+    for listener in listeners where !isIdentifier(listener.name) {
+      return "a listener's name '\(listener.name.prefix(64))' must be 1 to 64 letters, digits, '-' or '_'"
+    }
+    if Set(listeners.map(\.name)).count != listeners.count { return "two listeners have the same name" }
+    // Not only nonsense: -1 processes is what the kernel calls "unlimited".
+    if let bytes = limits.memoryBytes, bytes < 1 << 20 { return "memoryBytes \(bytes) must be at least 1048576" }
+    if let cpus = limits.cpus, !(cpus >= 0.01) { return "cpus \(cpus) must be at least 0.01" }
+    if let pids = limits.pids, pids < 2 { return "pids \(pids) must be at least 2" }
     if let seconds = limits.timeoutSeconds, !(seconds > 0 && seconds < 1e7) {
       return "timeoutSeconds \(seconds) must be more than 0"
     }
