@@ -109,7 +109,9 @@ let package = Package(
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
     tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),
-    tests("SandboxTests", ["Sandbox", "Linux", "JSON", "YAML", "TestSupport"]),
+    .testTarget(
+      name: "SandboxTests", dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport"], exclude: ["Golden"],
+      swiftSettings: strict),
     tests("RedisTests", ["Redis", "TestSupport"]),
     tests("WorkTests", ["Work", "Redis", "JSON", "TestSupport"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "TestSupport"]),

@@ -10,28 +10,33 @@ final class Activation: Sendable {
   private let request: SandboxRequest
   private let descriptors: [Descriptor]
   private let connection: PacketSocket
-  private let cancellation: (read: Descriptor, write: Descriptor)?
+  private let cancellation: (read: Descriptor, write: Descriptor)
+  /// The request's.
+  var id: String { request.activationID }
 
   init(
     _ supervisor: Supervisor, _ request: SandboxRequest, _ descriptors: [Descriptor], _ connection: PacketSocket
-  ) {
+  ) throws(LinuxError) {
     self.supervisor = supervisor
     self.request = request
     self.descriptors = descriptors
     self.connection = connection
-    cancellation = try? makePipe()
+    cancellation = try makePipe()
   }
 
   /// Ends it from another thread.
   func cancel() {
     var byte: UInt8 = 1
-    if let cancellation { _ = write(cancellation.write.number, &byte, 1) }
+    _ = write(cancellation.write.number, &byte, 1)
   }
 
   /// Makes, runs and removes the sandbox. Throws where nothing was started and no receipt makes sense.
   func run(report: (Supervisor.Event) -> Void) throws(SandboxRefused) -> Receipt {
     if let objection = request.objection(descriptors: descriptors.count) { throw SandboxRefused(objection) }
     let entry = try supervisor.catalogue.entry(request.profile)
+    if entry.profile.network == .none, !request.listeners.isEmpty {
+      throw SandboxRefused("profile '\(entry.profile.name)' has 'network: none', so there can't be listeners")
+    }
     let missing = supervisor.groups.missing()
     if !missing.isEmpty, entry.profile.controlGroup == .required, !supervisor.options.bestEffortControlGroups {
       throw SandboxRefused(
@@ -71,8 +76,11 @@ final class Activation: Sendable {
   ) throws(SetupFailure) -> ExitCause {
     let deadline = ContinuousClock.now + sandbox.plan.limits.timeout
     let sources = [
-      sandbox.control.descriptor.number, connection.descriptor.number, cancellation?.read.number ?? -1,
+      sandbox.control.descriptor.number, connection.descriptor.number, cancellation.read.number,
     ]
+    // PID 1 listens to signals once the program runs; those that come before wait here.
+    var isRunning = false
+    var early: [UInt8] = []
     while true {
       let readable: [Bool]
       do throws(LinuxError) {
@@ -85,6 +93,8 @@ final class Activation: Sendable {
           try sandbox.inspect()
           try sandbox.order(ORDER_START)
         case .started:
+          isRunning = true
+          for signal in early { try sandbox.relay(signal) }
           report(
             .started(
               activationID: request.activationID, profile: request.profile,
@@ -97,20 +107,30 @@ final class Activation: Sendable {
         continue
       }
       if readable[2] { return .cancelled }
-      if readable[1], try !relay(sandbox) { return .cancelled }
+      if readable[1] {
+        switch word(report) {
+        case .signal(let signal) where isRunning: try sandbox.relay(signal)
+        case .signal(let signal): if early.count < 64 { early.append(signal) }
+        case .other: break
+        case .hungUp: return .cancelled
+        }
+      }
       if ContinuousClock.now >= deadline { return .timeout }
     }
   }
 
-  /// One word of the client; false when it hung up.
-  private func relay(_ sandbox: LiveSandbox) throws(SetupFailure) -> Bool {
-    do throws(LinuxError) {
-      guard let packet = try connection.receive() else { return false }
-      if let signal = (try? JSON.decode(ClientMessage.self, from: packet.bytes))?.signal, (1...64).contains(signal) {
-        try sandbox.control.send([UInt8(ORDER_SIGNAL.rawValue), UInt8(signal)])
-      }
-      return true
-    } catch { throw SetupFailure(error) }
+  private enum Word { case signal(UInt8), other, hungUp }
+
+  /// The next thing that the client says. One that can't be read is a client of another mind: it is as if it had hung up.
+  private func word(_ report: (Supervisor.Event) -> Void) -> Word {
+    do {
+      guard let packet = try connection.receive() else { return .hungUp }
+      let message = try JSON.decode(ClientMessage.self, from: packet.bytes)
+      return message.signal.flatMap { (1...64).contains($0) ? .signal(UInt8($0)) : nil } ?? .other
+    } catch {
+      report(.trouble("activation \(request.activationID) is ended, for its client's packet can't be read: \(error)"))
+      return .hungUp
+    }
   }
 }
 
@@ -122,7 +142,8 @@ struct SetupFailure: Error {
 
   init(operation: String, object: String, reason: String) {
     self.operation = operation
-    self.object = object
+    // Texts of the request can be long, and a receipt has to fit into a packet.
+    self.object = object.utf8.count <= 256 ? object : object.prefix(200) + "…"
     self.reason = reason
   }
 

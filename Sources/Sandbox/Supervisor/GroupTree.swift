@@ -45,11 +45,21 @@ struct GroupTree: Sendable {
   /// Removes the groups of supervisors that are no more; their sandboxes died with them.
   private static func sweep(_ own: ControlGroup) {
     for name in (try? directories(in: own.path)) ?? [] where name.hasPrefix("botburrow-") {
-      guard let pid = pid_t(name.dropFirst(10)), kill(pid, 0) < 0, errno == ESRCH else { continue }
+      guard let pid = pid_t(name.dropFirst(10)), isGone(pid) else { continue }
       let left = own.child(name)
       try? left.kill()
+      _ = try? left.waitUntilEmpty(timeout: .seconds(1))
       try? left.remove()
     }
+  }
+
+  /// Whether no process has this number but, at most, one that is dead and that its parent hasn't reaped yet.
+  private static func isGone(_ pid: pid_t) -> Bool {
+    if kill(pid, 0) < 0 { return errno == ESRCH }
+    // The state follows the name, which may itself hold a parenthesis (proc_pid_stat(5)).
+    let status = (try? readFile("/proc/\(pid)/stat")) ?? ""
+    let state = status.split(separator: ")").last?.first { $0 != " " }
+    return state == "Z" || state == "X"
   }
 
   /// Which of a profile's limits nobody enforces here, each with the reason.
@@ -65,7 +75,10 @@ struct GroupTree: Sendable {
     guard let group = root?.child(name) else { return nil }
     try group.create()
     do throws(LinuxError) {
-      for (file, value) in settings(limits) { try group.set(file, value) }
+      for (file, value) in settings(limits) {
+        // A kernel without swap has no such file, and nothing to limit.
+        do { try group.set(file, value) } catch  where file == "memory.swap.max" && error.code == ENOENT {}
+      }
     } catch {
       try? group.remove()
       throw error

@@ -22,7 +22,6 @@ struct LiveSandbox {
   private var ways: [PacketFilter.Way] = []
   private var group: ControlGroup?
   private var initProcess: ProcessHandle?
-  private var controlPeer: PacketSocket?
   private var observed: [String: JSONValue] = [:]
   private var usage: [String: JSONValue] = [:]
 
@@ -135,9 +134,10 @@ struct LiveSandbox {
         theirs.descriptor.number, supervisor.lifeline.read.number, planFile.number, network.namespace.number,
         groupDirectory?.number ?? -1,
       ] + handed.map(\.number)
-    let launcher = try ProcessHandle(
-      child: try spawn(
-        "/proc/self/fd/\(supervisor.initProgram.number)", ["botburrow-init"], descriptors: numbers))
+    let pid = try withExtendedLifetime((theirs, planFile, groupDirectory)) { () throws(LinuxError) in
+      try spawn("/proc/self/fd/\(supervisor.initProgram.number)", ["botburrow-init"], descriptors: numbers)
+    }
+    let launcher = try ProcessHandle(child: pid)
     // The launcher makes PID 1 and ends at once; they hold their own copies of everything. Who reads the program's
     // output must see its end when the program ends, not when we do.
     handed = []
@@ -148,6 +148,7 @@ struct LiveSandbox {
   private func hearLaunched() throws(SetupFailure) -> (pid_t, Descriptor)? {
     do throws(LinuxError) {
       guard let packet = try control.receive() else { return nil }
+      guard packet.bytes.count >= MemoryLayout<init_report>.size else { return nil }
       let message = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: init_report.self) }
       if message.kind == REPORT_FAILED.rawValue { throw LinuxError(step(message.operation), "", code: message.error) }
       guard message.kind == REPORT_LAUNCHED.rawValue, let pidfd = packet.descriptors.first else { return nil }
@@ -189,6 +190,14 @@ struct LiveSandbox {
     }
   }
 
+  /// Passes a signal on. PID 1 takes them at once; should it hang, a signal is lost rather than the clock stopped.
+  func relay(_ signal: UInt8) throws(SetupFailure) {
+    do throws(LinuxError) {
+      try control.send([UInt8(ORDER_SIGNAL.rawValue), signal], waits: false)
+    } catch  where error.code == EAGAIN || error.code == EPIPE {
+    } catch { throw SetupFailure(error) }
+  }
+
   func order(_ word: init_order) throws(SetupFailure) {
     do throws(LinuxError) { try control.send([UInt8(word.rawValue)]) } catch { throw SetupFailure(error) }
   }
@@ -228,6 +237,8 @@ struct LiveSandbox {
       }
     }
     let way = ways
+    // Whoever of the sandbox still runs has ids of this range: then nobody else may have it.
+    var isGone = true
     attempt { () throws(LinuxError) in try group?.kill() }
     if let initProcess {
       attempt { () throws(LinuxError) in
@@ -235,9 +246,13 @@ struct LiveSandbox {
         _ = try initProcess.wait()
       }
     }
+    // PID 1 of a launcher that died before it could tell us waits for a word; it hears this, ends, and is reaped.
+    control.descriptor.close()
+    if initProcess == nil { reapChildren() }
     if let group {
       attempt { () throws(LinuxError) in
         if try !group.waitUntilEmpty(timeout: .seconds(5)) {
+          isGone = false
           throw LinuxError("wait until empty", group.path, code: ETIMEDOUT)
         }
         readUsage(group)
@@ -257,7 +272,7 @@ struct LiveSandbox {
     }
     // With its last reference the kernel takes the namespace, and with that the link.
     network = nil
-    if let users { supervisor.users.giveBack(users.slot) }
+    if let users, isGone { supervisor.users.giveBack(users.slot) }
     users = nil
   }
 

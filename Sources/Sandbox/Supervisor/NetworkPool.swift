@@ -43,6 +43,10 @@ final class NetworkPool: Sendable {
     let slot = ready.withLock { $0.popLast() }
     if depth > 0 { Self.poke(refill.write) }
     if let slot { return slot }
+    // Addresses come round after 130,560 sandboxes; one that still lives keeps its own (EEXIST).
+    for _ in 0..<8 {
+      do throws(LinuxError) { return try make() } catch  where error.code == EEXIST {}
+    }
     return try make()
   }
 

@@ -54,6 +54,8 @@ public final class Supervisor: Sendable {
   private let report: @Sendable (Event) -> Void
   private let living = Mutex<[ObjectIdentifier: Activation]>([:])
   private let stopping = Atomic<Bool>(false)
+  /// How long a client may take to say what it wants.
+  private static let patience = Duration.seconds(10)
   // Its write end is held by us alone: every PID 1 sees it hang up when we are gone.
   let lifeline: (read: Descriptor, write: Descriptor)
 
@@ -125,7 +127,18 @@ public final class Supervisor: Sendable {
         refuse(connection, nil, "user \(peer.uid) may not start sandboxes here; allow it with --allow-user \(peer.uid)")
         return
       }
-      guard let packet = try connection.receive() else { return }
+      guard try waitReadable([connection.descriptor.number], timeout: Self.patience)[0] else {
+        refuse(connection, nil, "no request came within \(Self.patience.milliseconds / 1000) s")
+        return
+      }
+      let packet: (bytes: [UInt8], descriptors: [Descriptor])?
+      do throws(LinuxError) { packet = try connection.receive() } catch  where error.code == EMSGSIZE {
+        refuse(
+          connection, nil,
+          "a request is at most \(PacketSocket.packetLimit) bytes and 250 descriptors; send the rest in files")
+        return
+      }
+      guard let packet else { return }
       run(packet.bytes, packet.descriptors, for: connection)
     } catch {
       report(.trouble("connection: \(error)"))
@@ -142,9 +155,19 @@ public final class Supervisor: Sendable {
     } catch {
       return refuse(connection, nil, "unreadable request: \(error)")
     }
-    let activation = Activation(self, request, descriptors, connection)
-    living.withLock { $0[ObjectIdentifier(activation)] = activation }
+    let activation: Activation
+    do throws(LinuxError) { activation = try Activation(self, request, descriptors, connection) } catch {
+      return refuse(connection, request.activationID, error.description)
+    }
+    let isNew = living.withLock { living in
+      if living.values.contains(where: { $0.id == activation.id }) { return false }
+      living[ObjectIdentifier(activation)] = activation
+      return true
+    }
+    if !isNew { return refuse(connection, activation.id, "activation '\(activation.id)' is running already") }
     defer { living.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(activation)) } }
+    // `stop` looks at the living after it has set the flag, so one of both sees the other.
+    if stopping.load(ordering: .acquiring) { return refuse(connection, activation.id, "the supervisor is ending") }
     do throws(SandboxRefused) {
       let receipt = try activation.run { self.report($0) }
       answer(connection, SupervisorMessage(ended: receipt.json))
@@ -155,7 +178,8 @@ public final class Supervisor: Sendable {
 
   private func refuse(_ connection: PacketSocket, _ id: String?, _ reason: String) {
     report(.refused(activationID: id, reason: reason))
-    answer(connection, SupervisorMessage(refused: reason))
+    // It may quote the request at length, and has to fit into a packet.
+    answer(connection, SupervisorMessage(refused: reason.utf8.count <= 2048 ? reason : reason.prefix(2000) + "…"))
   }
 
   /// A client that is gone doesn't read its answer; everything else is worth a word.

@@ -32,7 +32,10 @@ public final class SandboxConnection: Sendable {
       throw SandboxRefused(
         "arguments and environment take \(message.count) bytes, \(PacketSocket.packetLimit) are the limit; use files")
     }
-    try socket.send(message, descriptors: streams + sealed.map(\.number))
+    // Without this the files may be closed after the last use of their array, which is before the send.
+    try withExtendedLifetime(sealed) {
+      try socket.send(message, descriptors: streams + sealed.map(\.number))
+    }
   }
 
   /// Sends a signal to the program's process group.

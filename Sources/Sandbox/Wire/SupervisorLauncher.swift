@@ -18,7 +18,21 @@ public struct SupervisorLauncher: SandboxLauncher {
     serve: @escaping @Sendable ([String: Int32]) async throws -> Void
   ) async throws -> SandboxResult {
     let connection = try SandboxConnection.open(path)
-    return try await withTaskCancellationHandler {
+    do {
+      return try await run(
+        request, files: files, input: input, outputLimit: outputLimit, serve: serve, through: connection)
+    } catch {
+      // Hanging up makes the supervisor seem to have gone; who cancelled shouldn't read that.
+      try Task.checkCancellation()
+      throw error
+    }
+  }
+
+  private func run(
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    serve: @escaping @Sendable ([String: Int32]) async throws -> Void, through connection: SandboxConnection
+  ) async throws -> SandboxResult {
+    try await withTaskCancellationHandler {
       let (outRead, outWrite) = try makePipe()
       let (errorRead, errorWrite) = try makePipe()
       // A sealed file, not a pipe: nobody has to feed it, and a program that never reads can't block us.
