@@ -39,11 +39,6 @@ public final class Descriptor: Sendable {
     return file
   }
 
-  /// A second number for the same file, close-on-exec, which belongs to the caller.
-  public func duplicate() throws(LinuxError) -> Int32 {
-    try check(cl_duplicate_from(number, 3), "fcntl F_DUPFD_CLOEXEC", "\(number)")
-  }
-
   /// Whether every seal is set, so that its sender can't change it behind our back.
   public var isSealed: Bool {
     let seals = cl_seals(number)

@@ -107,8 +107,10 @@ struct SupervisorCommand: ParsableCommand {
     let environment = ["BOTBURROW_INIT", "BOTBURROW_PROFILES", "PATH"].compactMap { name in
       Places.variable(name).map { "\(name)=\($0)" }
     }
+    // In a group of its own: a terminal's Ctrl-C is for the program, which may answer it, not for its supervisor.
     _ = try spawn(
-      "/proc/self/exe", arguments, environment: environment, descriptors: [0, 1, 2, theirs.descriptor.number])
+      "/proc/self/exe", arguments, environment: environment, descriptors: [0, 1, 2, theirs.descriptor.number],
+      ownGroup: true)
     theirs.descriptor.close()
     return SandboxConnection(mine)
   }

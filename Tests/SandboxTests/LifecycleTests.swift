@@ -173,7 +173,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
       let process = try ProcessHandle(
         child: try spawn(
           program[0], program, environment: ["PATH=/usr/bin:/bin"],
-          descriptors: [null.number, stdout.number, stdout.number]))
+          descriptors: [null.number, stdout.number, stdout.number], ownGroup: true))
       stdout.close()
       if let during {
         var text: [UInt8] = []
@@ -200,6 +200,13 @@ private func links(in namespace: Descriptor) throws -> [String] {
       ["--cgroup", "best-effort", "--", "sh", "-c", "echo up; sleep 60"], during: { kill($0, SIGINT) })
     #expect(result.output == "up")
     #expect(result.end == .exited(130))
+  }
+
+  @Test func `A terminal's interrupt reaches the whole group, and still the program may answer it`() async throws {
+    let script = "exec 2>/dev/null; trap 'exit 3' INT; echo up; while :; do sleep 0.02; done"
+    let result = try await run(
+      ["--cgroup", "best-effort", "--", "sh", "-c", script], during: { kill(-$0, SIGINT) })
+    #expect(result.end == .exited(3))
   }
 
   @Test func `A command that isn't there`() async throws {

@@ -20,7 +20,7 @@ final class TestSupervisor: Sendable {
   var launcher: SupervisorLauncher { SupervisorLauncher(socket: socket) }
 
   /// Starts one and waits until it serves.
-  init(_ arguments: [String] = ["--cgroup", "best-effort"]) throws {
+  init(_ arguments: [String] = ["--cgroup", "best-effort"], environment: [String] = []) throws {
     let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
     directory = "/tmp/botburrow-test-\(getpid())-\(number)"
     mkdir(directory, 0o755)
@@ -34,7 +34,7 @@ final class TestSupervisor: Sendable {
         [
           "sh", "-c", script, "sh", Repository.botburrow, "supervisor", "--socket", directory + "/supervisor.sock",
           "--profiles", Repository.profiles,
-        ] + arguments, environment: ["PATH=/usr/bin:/bin"],
+        ] + arguments, environment: ["PATH=/usr/bin:/bin"] + environment,
         descriptors: [stdin.number, stdout.number, errors.number]))
     self.lifeline = lifeline
     var text: [UInt8] = []

@@ -142,6 +142,12 @@ struct LiveSandbox {
     // output must see its end when the program ends, not when we do.
     handed = []
     for stream in streams.prefix(3) { stream.close() }
+    // It has next to nothing to do; one that hangs (in the kernel, or replaced by something else) must not hold us.
+    let patience = min(plan.limits.timeout, .seconds(10))
+    if try !waitReadable([launcher.descriptor.number], timeout: patience)[0] {
+      try launcher.signal(SIGKILL)
+      throw LinuxError("launch", "botburrow-init", code: ETIMEDOUT, advice: "look at what holds it up, then try again")
+    }
     _ = try launcher.wait()
   }
 

@@ -1,0 +1,116 @@
+import Glibc
+import JSON
+import Linux
+import Testing
+
+@testable import Sandbox
+
+private let isRoot = geteuid() == 0
+
+/// What is meant to go well and doesn't: each part hangs, dies or lies at a moment of the test's choice.
+@Suite("Trouble with sandboxes", .enabled(if: isRoot, "needs root")) struct TroubleTests {
+  @Test func `A stopped PID 1 and a flood of signals don't stop the clock`() async throws {
+    let supervisor = try TestSupervisor()
+    try await onThread {
+      let asked = request(["sh", "-c", "echo up; sleep 60"], limits: .init(timeoutSeconds: 1))
+      let sandbox = try HeldSandbox(supervisor, asked)
+      #expect(sandbox.line() == "up")
+      for pid in try supervisor.sandboxes { kill(pid, SIGSTOP) }
+      for _ in 0..<3000 { try sandbox.connection.signal(SIGWINCH) }
+      #expect(try sandbox.receipt().exit == .timeout)
+      #expect(try sandbox.outputEnds(within: .seconds(1)))
+    }
+    #expect(try supervisor.stop() == .exited(0))
+  }
+
+  @Test func `A client that never reads can't keep its sandbox`() async throws {
+    let supervisor = try TestSupervisor()
+    try await onThread {
+      let sandbox = try HeldSandbox(supervisor, request(["sleep", "60"], limits: .init(timeoutSeconds: 0.2)))
+      #expect(try sandbox.outputEnds(within: .seconds(2)))
+      #expect(try holds(within: .seconds(1)) { try supervisor.sandboxes.isEmpty })
+    }
+    #expect(try supervisor.stop() == .exited(0))
+  }
+
+  @Test func `A client that says nothing holds nothing but its connection`() async throws {
+    let supervisor = try TestSupervisor()
+    let silent = try (0..<20).map { _ in try PacketSocket.connect(to: supervisor.socket) }
+    #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
+    #expect(try supervisor.stop() == .exited(0))
+    withExtendedLifetime(silent) {}
+  }
+
+  @Test(arguments: ["/bin/true", "/bin/false"])
+  func `A launcher that ends without a word is a failed set-up`(program: String) async throws {
+    let supervisor = try TestSupervisor(environment: ["BOTBURROW_INIT=\(program)"])
+    let result = try await supervisor.run(["true"])
+    #expect(
+      result.receipt.exit
+        == .setupFailed(operation: "launch", object: "botburrow-init", reason: "it ended without a word"))
+    #expect(try supervisor.sandboxes.isEmpty)
+    #expect(try directories(in: supervisor.group.path).isEmpty)
+    #expect(try supervisor.stop() == .exited(0))
+  }
+
+  @Test func `A launcher that hangs is ended`() async throws {
+    // It waits for its standard input, which the test holds.
+    let supervisor = try TestSupervisor(environment: ["BOTBURROW_INIT=/bin/cat"])
+    try await onThread {
+      let sandbox = try HeldSandbox(supervisor, request(["true"], limits: .init(timeoutSeconds: 0.3)))
+      #expect(
+        try sandbox.receipt().exit
+          == .setupFailed(
+            operation: "launch", object: "botburrow-init",
+            reason: "ETIMEDOUT (Connection timed out); look at what holds it up, then try again"))
+      #expect(try supervisor.sandboxes.isEmpty)
+      #expect(try directories(in: supervisor.group.path).isEmpty)
+    }
+    #expect(try supervisor.stop() == .exited(0))
+  }
+
+  @Test func `Killed while sandboxes are made, it leaves none of them`() async throws {
+    try await onThread {
+      for delay in [0, 3_000, 6_000, 10_000, 15_000, 25_000] as [useconds_t] {
+        let supervisor = try TestSupervisor()
+        let sandboxes = try (0..<6).map { _ in try HeldSandbox(supervisor, request(["sleep", "60"])) }
+        usleep(delay)
+        kill(supervisor.pid, SIGKILL)
+        for sandbox in sandboxes { #expect(try sandbox.outputEnds(within: .seconds(1)), "after \(delay) µs") }
+        _ = try supervisor.stop()
+      }
+      // The next one takes what their groups were.
+      let next = try TestSupervisor()
+      #expect(try next.stop() == .exited(0))
+    }
+  }
+
+  @Test func `Told to end while sandboxes are made, it leaves none of them and no group`() async throws {
+    try await onThread {
+      for delay in [0, 5_000, 12_000] as [useconds_t] {
+        let supervisor = try TestSupervisor()
+        // Serving for sure, so that its group is there.
+        _ = try HeldSandbox(supervisor, request(["true"])).receipt()
+        let group = try supervisor.group
+        let sandboxes = try (0..<6).map { _ in try HeldSandbox(supervisor, request(["sleep", "60"])) }
+        usleep(delay)
+        #expect(try supervisor.stop() == .exited(0))
+        for sandbox in sandboxes { #expect(try sandbox.outputEnds(within: .seconds(1)), "after \(delay) µs") }
+        #expect(access(group.path, F_OK) == -1)
+      }
+    }
+  }
+
+  @Test func `User ranges don't overlap, run out, and come back`() throws {
+    let ranges = try UserRanges()
+    var taken: [(slot: Int, firstID: Int)] = []
+    while let range = ranges.take() { taken.append(range) }
+    #expect(taken.count == 1000)
+    let starts = taken.map(\.firstID).sorted()
+    #expect(zip(starts, starts.dropFirst()).allSatisfy { $1 - $0 >= UserRanges.size })
+    #expect(starts.allSatisfy { $0 >= 1_000_000_000 && $0 + UserRanges.size < 1 << 31 })
+    ranges.giveBack(taken[3].slot)
+    #expect(ranges.take()?.firstID == taken[3].firstID)
+    #expect(ranges.take() == nil)
+  }
+}
