@@ -197,7 +197,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
 
   @Test func `Interrupted, it ends with 130`() async throws {
     let result = try await run(
-      ["--cgroup", "best-effort", "--", "sh", "-c", "echo up; sleep 60"], during: { kill($0, SIGINT) })
+      ["--cgroup", "best-effort", "--", "sh", "-c", "echo up; exec sleep 60"], during: { kill($0, SIGINT) })
     #expect(result.output == "up")
     #expect(result.end == .exited(130))
   }

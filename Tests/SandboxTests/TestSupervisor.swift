@@ -27,14 +27,17 @@ final class TestSupervisor: Sendable {
     let (stdin, lifeline) = try makePipe()
     let (answer, stdout) = try makePipe()
     let errors = try Descriptor.open(directory + "/log", O_WRONLY | O_CREAT)
-    let script = #"program=$1; shift; "$program" "$@" >&2 & p=$!; echo $p; read x; kill $p 2>/dev/null; wait $p"#
+    let script = """
+      program=$1; shift; "$program" "$@" >&2 & p=$!; echo $p
+      read x; kill $p 2>/dev/null; wait $p; end=$?; rm -r "$directory"; exit $end
+      """
     shell = try ProcessHandle(
       child: try spawn(
         "/bin/sh",
         [
           "sh", "-c", script, "sh", Repository.botburrow, "supervisor", "--socket", directory + "/supervisor.sock",
           "--profiles", Repository.profiles,
-        ] + arguments, environment: ["PATH=/usr/bin:/bin"] + environment,
+        ] + arguments, environment: ["PATH=/usr/bin:/bin", "directory=\(directory)"] + environment,
         descriptors: [stdin.number, stdout.number, errors.number]))
     self.lifeline = lifeline
     var text: [UInt8] = []
@@ -59,11 +62,7 @@ final class TestSupervisor: Sendable {
   /// Ends it as an administrator would (SIGTERM) and tells how it ended; the second time nil.
   func stop() throws -> ProcessEnd? {
     lifeline.close()
-    let end = try? shell.wait()
-    unlink(directory + "/supervisor.sock")
-    unlink(directory + "/log")
-    rmdir(directory)
-    return end
+    return try? shell.wait()
   }
 
   /// What it said on standard error.

@@ -57,7 +57,7 @@ private let isRoot = geteuid() == 0
     // It waits for its standard input, which the test holds.
     let supervisor = try TestSupervisor(environment: ["BOTBURROW_INIT=/bin/cat"])
     try await onThread {
-      let sandbox = try HeldSandbox(supervisor, request(["true"], limits: .init(timeoutSeconds: 0.3)))
+      let sandbox = try HeldSandbox(supervisor, request(["true"]))
       #expect(
         try sandbox.receipt().exit
           == .setupFailed(

@@ -143,8 +143,7 @@ struct LiveSandbox {
     handed = []
     for stream in streams.prefix(3) { stream.close() }
     // It has next to nothing to do; one that hangs (in the kernel, or replaced by something else) must not hold us.
-    let patience = min(plan.limits.timeout, .seconds(10))
-    if try !waitReadable([launcher.descriptor.number], timeout: patience)[0] {
+    if try !waitReadable([launcher.descriptor.number], timeout: .seconds(10))[0] {
       try launcher.signal(SIGKILL)
       throw LinuxError("launch", "botburrow-init", code: ETIMEDOUT, advice: "look at what holds it up, then try again")
     }
