@@ -132,7 +132,8 @@ let package = Package(
         "Executors", "HTTPServer", "HTTPClient", "LocalHub", "TestSupport",
       ]),
     tests("ExecutorsTests", ["Executors", "Agents", "JSON", "TestSupport"]),
-    tests("AcceptanceTests", ["JSON", "HTTPClient", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
+    tests(
+      "AcceptanceTests", ["JSON", "HTTPClient", "HTTPServer", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
     // Its C program is compiled by the tests themselves: it runs inside, with nothing of ours beside it.
     tests("HostileTests", ["JSON", "Linux", "Sandbox", "TestSupport"], exclude: ["Resources"]),
   ],

@@ -41,6 +41,19 @@ struct SandboxRun: ParsableCommand {
 
   func run() throws {
     let signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    let result: Receipt
+    do { result = try runToEnd(signals) } catch {
+      complain("\(error)")
+      throw ExitCode(125)
+    }
+    if let receipt { try write(result, to: receipt) }
+    if case .setupFailed = result.exit { complain("\(result.exit)") }
+    if result.exit == .timeout { complain("the command was ended at its timeout") }
+    if result.exit == .oom { complain("the command was ended: it reached its memory limit") }
+    throw ExitCode(result.exit.shellCode)
+  }
+
+  private func runToEnd(_ signals: SignalWatch) throws -> Receipt {
     let connection = try connect()
     let environment = env.map { $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) }
     let request = SandboxRequest(
@@ -49,12 +62,7 @@ struct SandboxRun: ParsableCommand {
       limits: SandboxRequest.Limits(timeoutSeconds: timeout))
     try connection.spawn(request, streams: [0, 1, 2], files: [])
     // The program holds its own copies: who waits for the end of our output must not wait for us.
-    let result = try waitForEnd(connection, signals)
-    if let receipt { try write(result, to: receipt) }
-    if case .setupFailed = result.exit { complain("\(result.exit)") }
-    if result.exit == .timeout { complain("the command was ended at its timeout") }
-    if result.exit == .oom { complain("the command was ended: it reached its memory limit") }
-    throw ExitCode(result.exit.shellCode)
+    return try waitForEnd(connection, signals)
   }
 
   private func connect() throws -> SandboxConnection {
