@@ -5,7 +5,7 @@ import Testing
 struct Probe: Sendable {
   /// What the probe belongs to.
   enum Category: String, Sendable, CaseIterable {
-    case files, mounts, namespaces, processes, sockets, network, kernel, identity, leaks, numbering, works
+    case files, mounts, namespaces, processes, sockets, network, kernel, identity, leaks, limits, numbering, works
   }
   var category: Category
   /// In words; unique.
@@ -16,6 +16,8 @@ struct Probe: Sendable {
   var inside: [String]
   /// Nil only for what must work inside: that is itself the control of everything else.
   var control: Control?
+  /// Why this wall isn't there yet: the probe is expected to find it open, and fails once it is closed.
+  var open: String?
 
   /// The same act where no sandbox is.
   struct Control: Sendable {
@@ -43,6 +45,11 @@ extension Probe {
     Probe(category: category, name: name, act: words(act), inside: inside, control: control)
   }
 
+  /// A wall that should stand and doesn't.
+  static func open(_ category: Category, _ name: String, _ act: String, _ inside: String, _ reason: String) -> Probe {
+    Probe(category: category, name: name, act: words(act), inside: [inside], control: Control(), open: reason)
+  }
+
   /// Something that agents need, so a wall may not stand in its way.
   static func works(_ name: String, _ act: String, _ inside: String = "ok") -> Probe {
     Probe(category: .works, name: name, act: words(act), inside: [inside], control: nil)
@@ -52,7 +59,8 @@ extension Probe {
 
   /// The whole table.
   static let all =
-    files + mounts + namespaces + processes + sockets + network + kernel + identity + leaks + numbering + working
+    files + mounts + namespaces + processes + sockets + network + kernel + identity + leaks + limits + numbering
+    + working
 }
 
 extension Probe.Control {

@@ -24,6 +24,14 @@ extension Probe {
       control: Control().unless("EAFNOSUPPORT", "this kernel has no bluetooth")),
     .held(.sockets, "a netlink pair", "socketpair 16", "EPERM", control: .answers("EOPNOTSUPP", "ESOCKTNOSUPPORT")),
     .held(.sockets, "transparent addresses", "transparent", "EPERM"),
+    .held(.sockets, "packet marks", "setsockopt 1 36", "EPERM"),
+    .held(.sockets, "a receive buffer above the limit", "setsockopt 1 33", "EPERM"),
+    .held(
+      .sockets, "packet filters by setsockopt", "setsockopt 0 64", "EPERM", "ENOPROTOOPT",
+      control: Control.answers("EINVAL", "EFAULT").unless("ENOPROTOOPT", "this kernel has no iptables")),
+    .held(.sockets, "an interface's flags", "set-network flags", "EPERM", control: .network("true")),
+    .held(.sockets, "an interface's address", "set-network address", "EPERM", control: .network("true")),
+    .held(.sockets, "a route", "set-network route", "EPERM", control: .network("true")),
   ]
 
   static let network: [Probe] = [

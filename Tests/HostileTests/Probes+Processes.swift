@@ -33,6 +33,9 @@ extension Probe {
     .held(.identity, "raise a capability", "capset", "EPERM"),
     .held(.identity, "raise an ambient capability", "ambient", "EPERM"),
     .held(.identity, "loosen securebits", "securebits", "EPERM"),
+    .held(
+      .identity, "supplementary groups", "groups", "none",
+      control: .init(script: #"exec setpriv --groups 5 "$@""#, outside: ["some"])),
     .held(.identity, "any capability in five sets", "capabilities", "none", control: .answers("some")),
     .held(.identity, "life without no_new_privs", "no_new_privs", "set", control: .answers("not set")),
     .held(.identity, "life without a filter", "seccomp-mode", "filter", control: .answers("none")),
@@ -43,18 +46,14 @@ extension Probe {
         act: ["run-setuid", "/usr/bin/mount"],
         outside: ["its owner's rights"]
       ).unless("not setuid", "mount(8) isn't setuid here")),
-    .held(
-      .identity, "core dumps", "rlimit 4 1", "EPERM",
-      control: Control().unless("EPERM", "the hard limit of core dumps is 0 here and root has no CAP_SYS_RESOURCE")),
-    .held(
-      .identity, "more open files than its profile allows", "rlimit 7 4096", "EPERM",
-      control: Control().unless("EPERM", "the hard limit of open files is lower here")),
     .held(.identity, "a higher priority", "setpriority -5", "EACCES"),
     .held(.identity, "real-time scheduling", "sched_setscheduler", "EPERM"),
-    .held(.identity, "memory that can't be swapped", "mlock", "ENOMEM", "EPERM"),
   ]
 
   static let leaks: [Probe] = [
+    .held(.leaks, "reading from its output", "open /proc/self/fd/1", "EACCES"),
+    .held(
+      .leaks, "writing to its input", "write /proc/self/fd/0 x", "EPERM", "EACCES"),
     .held(
       .leaks, "an open descriptor besides 0, 1, 2", "descriptors any 4096", "0 1 2",
       // The tests' own process may hold more, above these.

@@ -165,7 +165,8 @@ private struct PlanBuilder {
   mutating func dropPrivileges(filter: [UInt8]) {
     let limits = request.limits.tightening(profile.limits)
     operations += [
-      .limit(.core, 0),
+      // Not 0: a core_pattern that pipes to a program of the host runs it, as root, at any limit but this (core(5)).
+      .limit(.core, 1),
       .limit(.openFiles, limits.openFiles),
       .limit(.fileSize, limits.fileSize),
       .limit(.processes, limits.pids),

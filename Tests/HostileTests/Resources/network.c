@@ -3,9 +3,11 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -88,6 +90,29 @@ static long be_transparent(char **word) {
   int socket = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), one = 1;
   return socket < 0 ? -1 : setsockopt(socket, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof one);
 }
+// word: level, option; a value of one int.
+static long set_option(char **word) {
+  int socket = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), value = 7;
+  return socket < 0 ? -1 : syscall(SYS_setsockopt, socket, atoi(word[0]), atoi(word[1]), &value, sizeof value);
+}
+// Old ways to set up a network: they need no netlink. word: flags, address or route.
+static long set_network(char **word) {
+  int socket = syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a090000)};
+  if (socket < 0) return -1;
+  if (strcmp(word[0], "route") == 0) {
+    struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = "lo"};
+    memcpy(&route.rt_dst, &address, sizeof address);
+    address.sin_addr.s_addr = htonl(0xffff0000);
+    memcpy(&route.rt_genmask, &address, sizeof address);
+    return syscall(SYS_ioctl, socket, SIOCADDRT, &route);
+  }
+  struct ifreq request = {.ifr_name = "lo"};
+  if (strcmp(word[0], "flags") == 0) return syscall(SYS_ioctl, socket, SIOCSIFFLAGS, &request);
+  memcpy(&request.ifr_addr, &address, sizeof address);
+  return syscall(SYS_ioctl, socket, SIOCSIFADDR, &request);
+}
+
 // Reads what a server says first.
 static long hear_tcp(char **word) {
   struct sockaddr_storage to;
@@ -175,5 +200,6 @@ const struct act network_acts[] = {
     {"socket", make_socket},  {"socketpair", make_pair}, {"connect", connect_tcp},  {"udp", ask_udp},
     {"connect-from", connect_from}, {"transparent", be_transparent}, {"hear", hear_tcp}, {"connect-unix", connect_unix},
     {"serving", serving},     {"neighbour", neighbour},  {"stand", stand},
+    {"setsockopt", set_option}, {"set-network", set_network},
     {NULL, NULL},
 };

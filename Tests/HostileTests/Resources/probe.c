@@ -7,7 +7,8 @@ long say(const char *text) {
 }
 
 int run_act(char **word) {
-  const struct act *rooms[] = {file_acts, mount_acts, process_acts, network_acts, kernel_acts, identity_acts};
+  const struct act *rooms[] = {file_acts,   mount_acts,    process_acts, network_acts,
+                               kernel_acts, identity_acts, limit_acts};
   for (size_t room = 0; room < sizeof rooms / sizeof *rooms; room++)
     for (const struct act *act = rooms[room]; act->name; act++)
       if (strcmp(act->name, word[0]) == 0) {

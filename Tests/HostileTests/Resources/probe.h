@@ -20,7 +20,8 @@ struct act {
 };
 
 // Each room's acts; the last has no name.
-extern const struct act file_acts[], mount_acts[], process_acts[], network_acts[], kernel_acts[], identity_acts[];
+extern const struct act file_acts[], mount_acts[], process_acts[], network_acts[], kernel_acts[], identity_acts[],
+    limit_acts[];
 
 long say(const char *text);
 // Carries out the act named by word[0]; prints its outcome.
