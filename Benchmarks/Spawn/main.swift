@@ -15,7 +15,7 @@ func runProcess(_ arguments: [String]) throws {
   let null = try Descriptor.open("/dev/null", O_RDWR)
   let pid = try spawn(
     arguments[0], arguments, environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
-    descriptors: [null.number, null.number, null.number])
+    descriptors: [null, null, null])
   var status: Int32 = 0
   while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
   if ProcessEnd(waitStatus: status) != .exited(0) { throw BenchError("\(arguments[0]) failed: \(status)") }
@@ -31,7 +31,7 @@ func runSandbox(_ socket: String, profile: String, number: Int) throws {
   let null = try Descriptor.open("/dev/null", O_RDWR)
   let connection = try SandboxConnection.open(socket)
   let request = SandboxRequest(activationID: "bench-\(getpid())-\(number)", profile: profile, arguments: ["/bin/true"])
-  try connection.spawn(request, streams: [null.number, null.number, null.number], files: [])
+  try connection.spawn(request, streams: [null, null, null], files: [])
   while true {
     if case .ended(let receipt) = try connection.next() {
       if receipt.exit != .exited(code: 0) { throw BenchError("sandbox: \(receipt.exit)") }

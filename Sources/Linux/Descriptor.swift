@@ -3,9 +3,19 @@ import Glibc
 import Synchronization
 
 /// An open file, closed with its last reference.
+///
+/// The optimizer may let go of an object right after its last use, and reading `number` is a use: hand on the object, not
+/// the number, and let the function that makes the system call keep it alive (`withExtendedLifetime`).
 public final class Descriptor: Sendable {
   /// The number, valid as long as this object lives.
   public let number: Int32
+
+  /// Somebody else's descriptor (0, 1, 2): it is not closed here.
+  public static func borrowed(_ number: Int32) -> Descriptor {
+    let descriptor = Descriptor(owning: number)
+    _ = descriptor.release()
+    return descriptor
+  }
 
   /// Takes ownership of an open descriptor.
   public init(owning number: Int32) { self.number = number }
@@ -61,6 +71,16 @@ public final class Descriptor: Sendable {
     if let failure { throw LinuxError("write", "descriptor \(number)", code: failure) }
   }
 
+  /// lseek(2) to the beginning.
+  public func rewind() throws(LinuxError) { try check(lseek(number, 0, SEEK_SET), "lseek", "descriptor \(number)") }
+
+  /// One write(2), as files of /proc and cgroupfs want it; `object` names the file in errors.
+  func writeAtOnce(_ text: String, _ object: String) throws(LinuxError) {
+    let bytes = Array(text.utf8)
+    let count = bytes.withUnsafeBytes { Glibc.write(number, $0.baseAddress, $0.count) }
+    try check(count, "write", "\(object) ('\(text)')")
+  }
+
   /// Reads to the end, at most `limit` bytes; more is EFBIG.
   public func readAll(limit: Int) throws(LinuxError) -> [UInt8] {
     var content: [UInt8] = []
@@ -90,8 +110,5 @@ public func readFile(_ path: String, limit: Int = 1 << 20) throws(LinuxError) ->
 
 /// Writes to a file that is there, in one write(2), as /proc and cgroupfs want it.
 public func writeFile(_ path: String, _ text: String) throws(LinuxError) {
-  let file = try Descriptor.open(path, O_WRONLY)
-  let bytes = Array(text.utf8)
-  let count = bytes.withUnsafeBytes { Glibc.write(file.number, $0.baseAddress, $0.count) }
-  try check(count, "write", "\(path) ('\(text)')")
+  try Descriptor.open(path, O_WRONLY).writeAtOnce(text, path)
 }

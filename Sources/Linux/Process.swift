@@ -36,7 +36,7 @@ private let firstCopy: Int32 = 300
 /// Starts `executable` with the given descriptors as 0, 1, 2, … and nothing else open (posix_spawn(3): its cost doesn't
 /// grow with our heap, and nothing of ours runs in the child). The child's PDEATHSIG and parent are the calling thread.
 public func spawn(
-  _ executable: String, _ arguments: [String], environment: [String] = [], descriptors: [Int32],
+  _ executable: String, _ arguments: [String], environment: [String] = [], descriptors: [Descriptor?],
   ownGroup: Bool = false
 ) throws(LinuxError) -> pid_t {
   var actions = posix_spawn_file_actions_t()
@@ -52,8 +52,9 @@ public func spawn(
   }
   // Copies above every target, so that no dup2 tramples on the source of a later one.
   var copies: [Descriptor] = []
-  for (target, source) in descriptors.enumerated() where source >= 0 {
-    let copy = Descriptor(owning: try check(cl_duplicate_from(source, firstCopy), "fcntl F_DUPFD_CLOEXEC", "\(source)"))
+  for (target, source) in descriptors.enumerated() {
+    guard let source else { continue }
+    let copy = try aboveSpawned(source)
     copies.append(copy)
     posix_spawn_file_actions_adddup2(&actions, copy.number, Int32(target))
   }
@@ -127,12 +128,14 @@ public func reapChildren() { cl_reap_children_of_thread() }
 
 /// Waits until one of the descriptors has something (POLLIN, or its peer is gone) or the time is up.
 /// Returns which; empty at the time-out.
-public func waitReadable(_ descriptors: [Int32], timeout: Duration?) throws(LinuxError) -> [Bool] {
-  var entries = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+public func waitReadable(_ descriptors: [Descriptor?], timeout: Duration?) throws(LinuxError) -> [Bool] {
+  var entries = descriptors.map { pollfd(fd: $0?.number ?? -1, events: Int16(POLLIN), revents: 0) }
   let deadline = timeout.map { ContinuousClock.now + $0 }
   while true {
     let left = deadline.map { max(0, ($0 - ContinuousClock.now).milliseconds + 1) }
-    let count = poll(&entries, nfds_t(entries.count), left.map { Int32(clamping: $0) } ?? -1)
+    let count = withExtendedLifetime(descriptors) {
+      poll(&entries, nfds_t(entries.count), left.map { Int32(clamping: $0) } ?? -1)
+    }
     if count < 0 && errno == EINTR { continue }
     try check(count, "poll", "")
     if count == 0, let deadline, ContinuousClock.now < deadline { continue }

@@ -27,10 +27,13 @@ public struct PacketSocket: Sendable {
   }
 
   /// Sends one packet; the receiver gets copies of the descriptors. With `waits` false a full queue is EAGAIN.
-  public func send(_ bytes: [UInt8], descriptors: [Int32] = [], waits: Bool = true) throws(LinuxError) {
-    let sent = bytes.withUnsafeBytes {
-      cl_send_packet(
-        descriptor.number, $0.baseAddress, $0.count, descriptors, Int32(descriptors.count), waits ? 1 : 0)
+  public func send(_ bytes: [UInt8], descriptors: [Descriptor] = [], waits: Bool = true) throws(LinuxError) {
+    let sent = withExtendedLifetime(descriptors) {
+      let numbers = descriptors.map(\.number)
+      return bytes.withUnsafeBytes {
+        cl_send_packet(
+          descriptor.number, $0.baseAddress, $0.count, numbers, Int32(numbers.count), waits ? 1 : 0)
+      }
     }
     try check(sent, "sendmsg", "packet of \(bytes.count) bytes")
   }

@@ -10,7 +10,7 @@ func blocking<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Va
     defer { finished.close() }
     do { box.set(.success(try await body())) } catch { box.set(.failure(error)) }
   }
-  _ = try waitReadable([done.number], timeout: nil)
+  _ = try waitReadable([done], timeout: nil)
   guard let result = box.value else { throw CancellationError() }
   return try result.get()
 }

@@ -23,7 +23,7 @@ final class ChildProcess {
   func start() throws(LinuxError) {
     let null = try Descriptor.open("/dev/null")
     // Its output is our standard error: our standard output is for the operator.
-    let descriptors = [null.number, 2, 2] + (extraDescriptor.map { [$0.number] } ?? [])
+    let descriptors = [null, Descriptor.borrowed(2), Descriptor.borrowed(2), extraDescriptor]
     let program = arguments[0] == Places.executable ? "/proc/self/exe" : arguments[0]
     // A group of its own: Ctrl-C is for us, and we end them in the right order.
     process = try ProcessHandle(
@@ -55,7 +55,7 @@ final class ChildProcess {
   func awaitEnd(_ patience: Duration) {
     guard let process else { return }
     do {
-      if try !waitReadable([process.descriptor.number], timeout: patience)[0] {
+      if try !waitReadable([process.descriptor], timeout: patience)[0] {
         complain("\(name) did not end within \(patience.seconds) s and is killed")
         try process.signal(SIGKILL)
       }

@@ -59,7 +59,7 @@ enum Daemon {
     }
     var stopping = false
     while true {
-      let readable = try waitReadable([done.number, signals.descriptor.number], timeout: nil)
+      let readable = try waitReadable([done, signals.descriptor], timeout: nil)
       if readable[0] { break }
       _ = try signals.next()
       if stopping { throw ExitCode(130) }
@@ -72,7 +72,7 @@ enum Daemon {
       defer { read.close() }
       do { try await task.value } catch { outcome.set("\(error)") }
     }
-    _ = try waitReadable([result.number], timeout: nil)
+    _ = try waitReadable([result], timeout: nil)
     if let failure = outcome.text {
       complain(failure)
       throw ExitCode.failure

@@ -131,7 +131,7 @@ struct DoctorCommand: ParsableCommand {
       let null = try Descriptor.open("/dev/null", O_RDWR)
       try connection.spawn(
         SandboxRequest(activationID: "doctor-\(getpid())", profile: "default", arguments: ["/bin/true"]),
-        streams: [null.number, null.number, 2], files: [])
+        streams: [null, null, Descriptor.borrowed(2)], files: [])
       while true {
         if case .ended(let receipt) = try connection.next() {
           let good = receipt.exit == .exited(code: 0)

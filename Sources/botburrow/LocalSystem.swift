@@ -165,7 +165,7 @@ final class LocalSystem {
   func watch(_ signals: SignalWatch) throws {
     while true {
       let wait = children.compactMap(\.restartAt).min().map { max(.zero, $0 - ContinuousClock.now) }
-      if try waitReadable([signals.descriptor.number], timeout: wait)[0] {
+      if try waitReadable([signals.descriptor], timeout: wait)[0] {
         if try signals.next() != SIGCHLD { return }
       }
       try revive()
@@ -186,7 +186,7 @@ final class LocalSystem {
     if skip { return }
     let deadline = ContinuousClock.now + .seconds(20)
     while !accepts(path) {
-      if try waitReadable([signals.descriptor.number], timeout: .milliseconds(20))[0], try signals.next() != SIGCHLD {
+      if try waitReadable([signals.descriptor], timeout: .milliseconds(20))[0], try signals.next() != SIGCHLD {
         throw Interrupted()
       }
       if let child = children.first(where: { $0.name == name }), let end = try child.ended() {

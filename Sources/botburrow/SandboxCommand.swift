@@ -60,7 +60,7 @@ struct SandboxRun: ParsableCommand {
       activationID: "run-\(getpid())-\(UInt32.random(in: 0...UInt32.max))", profile: profile, arguments: command,
       environment: Dictionary(environment.map { (String($0[0]), String($0[1])) }) { _, last in last },
       limits: SandboxRequest.Limits(timeoutSeconds: timeout))
-    try connection.spawn(request, streams: [0, 1, 2], files: [])
+    try connection.spawn(request, streams: [0, 1, 2].map(Descriptor.borrowed), files: [])
     // The program holds its own copies: who waits for the end of our output must not wait for us.
     return try waitForEnd(connection, signals)
   }
@@ -74,7 +74,7 @@ struct SandboxRun: ParsableCommand {
 
   private func waitForEnd(_ connection: SandboxConnection, _ signals: SignalWatch) throws -> Receipt {
     while true {
-      let readable = try waitReadable([connection.descriptor, signals.descriptor.number], timeout: nil)
+      let readable = try waitReadable([connection.descriptor, signals.descriptor], timeout: nil)
       if readable[1] { try connection.signal(signals.next()) }
       if readable[0], case .ended(let receipt) = try connection.next() { return receipt }
     }

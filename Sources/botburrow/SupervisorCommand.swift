@@ -89,7 +89,7 @@ struct SupervisorCommand: ParsableCommand {
       supervisor.run(connection)
       finished.close()
     }
-    _ = try waitReadable([done.number, signals.descriptor.number], timeout: nil)
+    _ = try waitReadable([done, signals.descriptor], timeout: nil)
     supervisor.stop()
   }
 
@@ -109,8 +109,8 @@ struct SupervisorCommand: ParsableCommand {
     }
     // In a group of its own: a terminal's Ctrl-C is for the program, which may answer it, not for its supervisor.
     _ = try spawn(
-      "/proc/self/exe", arguments, environment: environment, descriptors: [0, 1, 2, theirs.descriptor.number],
-      ownGroup: true)
+      "/proc/self/exe", arguments, environment: environment,
+      descriptors: [0, 1, 2].map(Descriptor.borrowed) + [theirs.descriptor], ownGroup: true)
     theirs.descriptor.close()
     return SandboxConnection(mine)
   }

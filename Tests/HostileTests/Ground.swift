@@ -170,7 +170,7 @@ extension Ground {
       SandboxRequest(
         activationID: token, profile: "default", arguments: command + ["neighbour", token, "7777"],
         listeners: [.init(name: "its", port: 9001)], files: [.init(path: "probe")]),
-      streams: [null.number, write.number, 2], files: [program])
+      streams: [null, write, Descriptor.borrowed(2)], files: [program])
     write.close()
     guard case .listening(let listeners) = try connection.next() else { throw GroundError("no listeners came") }
     guard case .started = try connection.next() else { throw GroundError("the neighbour didn't start") }
@@ -184,7 +184,7 @@ extension Ground {
 private func greet(_ listener: Descriptor) {
   Thread.detach {
     // A sandbox that never asks would keep this thread: who comes, comes soon.
-    guard let ready = try? waitReadable([listener.number], timeout: .seconds(2)), ready == [true] else { return }
+    guard let ready = try? waitReadable([listener], timeout: .seconds(2)), ready == [true] else { return }
     let connection = Descriptor(owning: accept(listener.number, nil, nil))
     _ = write(connection.number, "hello", 5)
   }

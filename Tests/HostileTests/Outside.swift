@@ -19,7 +19,7 @@ func runOutside(_ script: String, _ words: [String]) throws -> String {
   let shell = try ProcessHandle(
     child: try spawn(
       "/bin/sh", ["sh", "-c", script, "sh"] + words, environment: environment,
-      descriptors: [null.number, write.number, 2]))
+      descriptors: [null, write, Descriptor.borrowed(2)]))
   write.close()
   let output = String(decoding: try read.readAll(limit: 1 << 20), as: UTF8.self)
   let end = try shell.wait()
@@ -44,7 +44,7 @@ final class Companion: Sendable {
     shell = try ProcessHandle(
       child: try spawn(
         "/usr/bin/setsid", ["setsid", "sh", "-c", script, "sh"] + words, environment: environment,
-        descriptors: [holdRead.number, outputWrite.number, errors.number]))
+        descriptors: [holdRead, outputWrite, errors]))
     hold = holdWrite
     output = outputRead
     outputWrite.close()

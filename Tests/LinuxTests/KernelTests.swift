@@ -10,10 +10,10 @@ private let isRoot = geteuid() == 0
 private func output(_ program: String, _ arguments: [String], descriptors more: [Int: Int32] = [:]) throws -> String {
   let null = try Descriptor.open("/dev/null")
   let (read, write) = try makePipe()
-  var descriptors = [null.number, write.number, write.number]
+  var descriptors: [Descriptor?] = [null, write, write]
   for (target, source) in more {
-    while descriptors.count <= target { descriptors.append(-1) }
-    descriptors[target] = source
+    while descriptors.count <= target { descriptors.append(nil) }
+    descriptors[target] = .borrowed(source)
   }
   let process = try ProcessHandle(child: try spawn(program, arguments, descriptors: descriptors))
   write.close()
@@ -133,7 +133,7 @@ struct PacketFilterTests {
   @Test func `Descriptors travel, and the sender's going is nil`() throws {
     let (left, right) = try PacketSocket.pair()
     let (read, write) = try makePipe()
-    try left.send([1, 2, 3], descriptors: [write.number])
+    try left.send([1, 2, 3], descriptors: [write])
     write.close()
     let packet = try #require(try right.receive())
     #expect(packet.bytes == [1, 2, 3])
@@ -148,19 +148,19 @@ struct PacketFilterTests {
   @Test func `A packet that doesn't fit is refused and its descriptors are closed`() throws {
     let (left, right) = try PacketSocket.pair()
     let (read, write) = try makePipe()
-    try left.send([UInt8](repeating: 0, count: PacketSocket.packetLimit + 1), descriptors: [write.number])
+    try left.send([UInt8](repeating: 0, count: PacketSocket.packetLimit + 1), descriptors: [write])
     write.close()
     let error = #expect(throws: LinuxError.self) { try right.receive() }
     #expect(error?.code == EMSGSIZE)
     // The end of the pipe comes only when the last copy is closed.
     #expect(try read.readAll(limit: 10) == [])
     let (mine, theirs) = try makePipe()
-    try left.send([1], descriptors: [theirs.number, theirs.number, theirs.number])
+    try left.send([1], descriptors: [theirs, theirs, theirs])
     theirs.close()
     var (byte, numbers, room): (UInt8, [Int32], Int32) = (0, [-1], 1)
     #expect(cl_receive_packet(right.descriptor.number, &byte, 1, &numbers, &room) == -1 && errno == EMSGSIZE)
     #expect(try mine.readAll(limit: 10) == [])
-    let many = [Int32](repeating: read.number, count: 251)
+    let many = [Descriptor](repeating: read, count: 251)
     #expect(#expect(throws: LinuxError.self) { try left.send([1], descriptors: many) }?.code == E2BIG)
   }
 
@@ -184,7 +184,7 @@ struct PacketFilterTests {
 
   @Test func `More descriptors than there is room for are refused`() throws {
     let error = #expect(throws: LinuxError.self) {
-      try spawn("/bin/true", ["true"], descriptors: [Int32](repeating: 0, count: 301))
+      try spawn("/bin/true", ["true"], descriptors: [Descriptor?](repeating: nil, count: 301))
     }
     #expect(
       error?.description
@@ -204,10 +204,10 @@ struct PacketFilterTests {
   @Test func `Waiting ends with its time`() throws {
     let (read, write) = try makePipe()
     let start = ContinuousClock.now
-    #expect(try waitReadable([read.number], timeout: .milliseconds(30)) == [false])
+    #expect(try waitReadable([read], timeout: .milliseconds(30)) == [false])
     #expect(ContinuousClock.now - start >= .milliseconds(30))
     try write.write([1])
-    #expect(try waitReadable([read.number, -1], timeout: nil) == [true, false])
+    #expect(try waitReadable([read, nil], timeout: nil) == [true, false])
   }
 
   @Test func `A socket file of the dead is replaced, one of the living is not`() throws {
@@ -234,7 +234,7 @@ struct PacketFilterTests {
     defer { try? group.remove() }
     let (read, write) = try makePipe()
     let process = try ProcessHandle(
-      child: try spawn("/bin/sh", ["sh", "-c", "read x; sleep 60 & read x; exit 1"], descriptors: [read.number]))
+      child: try spawn("/bin/sh", ["sh", "-c", "read x; sleep 60 & read x; exit 1"], descriptors: [read]))
     try group.set("cgroup.procs", "\(process.pid)")
     try write.write(Array("x\n".utf8))
     #expect(group.count("populated", in: "cgroup.events") == 1)

@@ -16,7 +16,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
   let process = try ProcessHandle(
     child: try spawn(
       "/usr/bin/nsenter", ["nsenter", "--net=/proc/self/fd/3", "/usr/sbin/ip", "-br", "link"],
-      descriptors: [-1, stdout.number, 2, namespace.number]))
+      descriptors: [nil, stdout, Descriptor.borrowed(2), namespace]))
   stdout.close()
   let text = String(decoding: try output.readAll(limit: 1 << 20), as: UTF8.self)
   #expect(try process.wait() == .exited(0))
@@ -62,7 +62,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
 
       kill(supervisor.pid, SIGKILL)
       let died = ContinuousClock.now
-      #expect(try waitReadable([handle.number], timeout: .seconds(1)) == [true])
+      #expect(try waitReadable([handle], timeout: .seconds(1)) == [true])
       #expect(try sandbox.outputEnds(within: .seconds(1)))
       #expect(throws: SandboxRefused.self) { try sandbox.receipt() }
       inside.close()
@@ -89,7 +89,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
       let group = try supervisor.group
       kill(supervisor.pid, SIGTERM)
       for sandbox in sandboxes { #expect(try sandbox.receipt().exit == .cancelled) }
-      for handle in handles { #expect(try waitReadable([handle.number], timeout: .seconds(1)) == [true]) }
+      for handle in handles { #expect(try waitReadable([handle], timeout: .seconds(1)) == [true]) }
       #expect(holds(within: .seconds(2)) { access("/proc/\(supervisor.pid)", F_OK) == -1 || isZombie(supervisor.pid) })
       #expect(access(group.path, F_OK) == -1)
       #expect(access(supervisor.socket, F_OK) == -1)
@@ -173,7 +173,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
       let process = try ProcessHandle(
         child: try spawn(
           program[0], program, environment: ["PATH=/usr/bin:/bin"],
-          descriptors: [null.number, stdout.number, stdout.number], ownGroup: true))
+          descriptors: [null, stdout, stdout], ownGroup: true))
       stdout.close()
       if let during {
         var text: [UInt8] = []

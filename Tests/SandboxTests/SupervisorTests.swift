@@ -182,7 +182,7 @@ private let isRoot = geteuid() == 0
     ) { listeners in
       let listener = Descriptor(owning: listeners["hub"] ?? -1)
       Thread.detach {
-        guard (try? waitReadable([listener.number], timeout: .seconds(20))) == [true] else { return }
+        guard (try? waitReadable([listener], timeout: .seconds(20))) == [true] else { return }
         let connection = Descriptor(owning: cl_accept(listener.number))
         try? connection.write(Array("hello\n".utf8))
       }
@@ -205,21 +205,21 @@ private let isRoot = geteuid() == 0
     let supervisor = try supervisor
     try await onThread {
       let null = try Descriptor.open("/dev/null", O_RDWR)
-      func answer(_ request: SandboxRequest, _ descriptors: [Int32]) throws -> ExitCause {
+      func answer(_ request: SandboxRequest, _ descriptors: [Descriptor]) throws -> ExitCause {
         let socket = try PacketSocket.connect(to: supervisor.socket)
         try socket.send(try JSON.encode(ClientMessage(spawn: request)), descriptors: descriptors)
         let connection = SandboxConnection(socket)
         while true { if case .ended(let receipt) = try connection.next() { return receipt.exit } }
       }
       let open = Descriptor(owning: cl_memfd_create("open"))
-      let streams = [null.number, null.number, null.number]
+      let streams = [null, null, null]
       #expect(
-        try answer(request(["true"], files: [.init(path: "f")]), streams + [open.number])
+        try answer(request(["true"], files: [.init(path: "f")]), streams + [open])
           == .setupFailed(
             operation: "take file", object: "f", reason: "EPERM (Operation not permitted); send a sealed memfd"))
       let directory = try Descriptor.open("/", O_RDONLY | O_DIRECTORY)
       #expect(
-        try answer(request(["true"]), [directory.number, null.number, null.number])
+        try answer(request(["true"]), [directory, null, null])
           == .setupFailed(
             operation: "take stream", object: "0",
             reason: "EISDIR (Is a directory); pass a file, pipe, socket or terminal"))
@@ -256,7 +256,7 @@ private let isRoot = geteuid() == 0
       let (output, stdout) = try makePipe()
       try socket.send(
         try JSON.encode(ClientMessage(spawn: request(["sleep", "60"]))),
-        descriptors: [stdout.number, stdout.number, stdout.number])
+        descriptors: [stdout, stdout, stdout])
       stdout.close()
       let connection = SandboxConnection(socket)
       while true { if case .started = try connection.next() { break } }

@@ -38,7 +38,7 @@ final class TestSupervisor: Sendable {
           "sh", "-c", script, "sh", Repository.botburrow, "supervisor", "--socket", directory + "/supervisor.sock",
           "--profiles", Repository.profiles,
         ] + arguments, environment: ["PATH=/usr/bin:/bin", "directory=\(directory)"] + environment,
-        descriptors: [stdin.number, stdout.number, errors.number]))
+        descriptors: [stdin, stdout, errors]))
     self.lifeline = lifeline
     var text: [UInt8] = []
     var byte: UInt8 = 0
@@ -116,7 +116,7 @@ struct HeldSandbox {
     let (output, stdout) = try makePipe()
     connection = try SandboxConnection.open(supervisor.socket)
     (self.input, self.output) = (input, output)
-    try connection.spawn(request, streams: [stdin.number, stdout.number, stdout.number], files: [])
+    try connection.spawn(request, streams: [stdin, stdout, stdout], files: [])
   }
 
   /// The next line of the program's output, or what there is before its end.
@@ -136,7 +136,7 @@ struct HeldSandbox {
   func outputEnds(within time: Duration) throws -> Bool {
     let deadline = ContinuousClock.now + time
     var buffer = [UInt8](repeating: 0, count: 4096)
-    while try waitReadable([output.number], timeout: deadline - ContinuousClock.now)[0] {
+    while try waitReadable([output], timeout: deadline - ContinuousClock.now)[0] {
       if read(output.number, &buffer, buffer.count) == 0 { return true }
     }
     return false

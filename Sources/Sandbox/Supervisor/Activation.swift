@@ -55,7 +55,7 @@ final class Activation: Sendable {
       try sandbox.prepare(descriptors)
       supervisor.answer(
         connection, SupervisorMessage(listening: request.listeners.map(\.name)),
-        descriptors: sandbox.listeners.map(\.number))
+        descriptors: sandbox.listeners)
       sandbox.listeners = []
       try sandbox.launch(streams: descriptors)
       cause = try watch(&sandbox, began: started, report: report)
@@ -76,7 +76,7 @@ final class Activation: Sendable {
   ) throws(SetupFailure) -> ExitCause {
     let deadline = ContinuousClock.now + sandbox.plan.limits.timeout
     let sources = [
-      sandbox.control.descriptor.number, connection.descriptor.number, cancellation.read.number,
+      sandbox.control.descriptor, connection.descriptor, cancellation.read,
     ]
     // PID 1 listens to signals once the program runs; those that come before wait here.
     var isRunning = false

@@ -128,22 +128,19 @@ struct LiveSandbox {
     let groupDirectory = try group?.open()
     let (mine, theirs) = try PacketSocket.pair()
     control = mine
-    let numbers =
-      streams.prefix(3).map(\.number)
-      + [
-        theirs.descriptor.number, supervisor.lifeline.read.number, planFile.number, network.namespace.number,
-        groupDirectory?.number ?? -1,
-      ] + handed.map(\.number)
-    let pid = try withExtendedLifetime((theirs, planFile, groupDirectory)) { () throws(LinuxError) in
-      try spawn("/proc/self/fd/\(supervisor.initProgram.number)", ["botburrow-init"], descriptors: numbers)
-    }
-    let launcher = try ProcessHandle(child: pid)
+    // In the order of CPlan.h's plan_descriptor.
+    var given: [Descriptor?] = Array(streams.prefix(3))
+    given += [theirs.descriptor, supervisor.lifeline.read, planFile, network.namespace, groupDirectory]
+    given += handed
+    let launcher = try ProcessHandle(
+      child: try spawn(
+        "/proc/self/fd/\(supervisor.initProgram.number)", ["botburrow-init"], descriptors: given))
     // The launcher makes PID 1 and ends at once; they hold their own copies of everything. Who reads the program's
     // output must see its end when the program ends, not when we do.
     handed = []
     for stream in streams.prefix(3) { stream.close() }
     // It has next to nothing to do; one that hangs (in the kernel, or replaced by something else) must not hold us.
-    if try !waitReadable([launcher.descriptor.number], timeout: .seconds(10))[0] {
+    if try !waitReadable([launcher.descriptor], timeout: .seconds(10))[0] {
       try launcher.signal(SIGKILL)
       throw LinuxError("launch", "botburrow-init", code: ETIMEDOUT, advice: "look at what holds it up, then try again")
     }

@@ -127,7 +127,7 @@ public final class Supervisor: Sendable {
         refuse(connection, nil, "user \(peer.uid) may not start sandboxes here; allow it with --allow-user \(peer.uid)")
         return
       }
-      guard try waitReadable([connection.descriptor.number], timeout: Self.patience)[0] else {
+      guard try waitReadable([connection.descriptor], timeout: Self.patience)[0] else {
         refuse(connection, nil, "no request came within \(Self.patience.milliseconds / 1000) s")
         return
       }
@@ -183,7 +183,7 @@ public final class Supervisor: Sendable {
   }
 
   /// A client that is gone doesn't read its answer; everything else is worth a word.
-  func answer(_ connection: PacketSocket, _ message: SupervisorMessage, descriptors: [Int32] = []) {
+  func answer(_ connection: PacketSocket, _ message: SupervisorMessage, descriptors: [Descriptor] = []) {
     do {
       try connection.send(try JSON.encode(message), descriptors: descriptors)
     } catch let error as LinuxError where error.code == EPIPE || error.code == ECONNRESET {

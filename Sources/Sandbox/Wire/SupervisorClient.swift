@@ -6,7 +6,7 @@ import Linux
 public final class SandboxConnection: Sendable {
   private let socket: PacketSocket
   /// For poll(2): readable when the supervisor has something to say.
-  public var descriptor: Int32 { socket.descriptor.number }
+  public var descriptor: Descriptor { socket.descriptor }
 
   /// Something the supervisor said.
   public enum Answer: Sendable {
@@ -25,17 +25,14 @@ public final class SandboxConnection: Sendable {
   }
 
   /// Asks for a sandbox. `streams`: the program's stdin, stdout, stderr; `files`: contents of `request.files`.
-  public func spawn(_ request: SandboxRequest, streams: [Int32], files: [[UInt8]]) throws {
+  public func spawn(_ request: SandboxRequest, streams: [Descriptor], files: [[UInt8]]) throws {
     let sealed = try zip(request.files, files).map { try Descriptor.sealed($1, name: $0.path) }
     let message = try JSON.encode(ClientMessage(spawn: request))
     if message.count > PacketSocket.packetLimit {
       throw SandboxRefused(
         "arguments and environment take \(message.count) bytes, \(PacketSocket.packetLimit) are the limit; use files")
     }
-    // Without this the files may be closed after the last use of their array, which is before the send.
-    try withExtendedLifetime(sealed) {
-      try socket.send(message, descriptors: streams + sealed.map(\.number))
-    }
+    try socket.send(message, descriptors: streams + sealed)
   }
 
   /// Sends a signal to the program's process group.

@@ -37,9 +37,9 @@ public struct SupervisorLauncher: SandboxLauncher {
       let (errorRead, errorWrite) = try makePipe()
       // A sealed file, not a pipe: nobody has to feed it, and a program that never reads can't block us.
       let inputFile = try Descriptor.sealed(input, name: "stdin")
-      lseek(inputFile.number, 0, SEEK_SET)
+      try inputFile.rewind()
       try connection.spawn(
-        request, streams: [inputFile.number, outWrite.number, errorWrite.number], files: files)
+        request, streams: [inputFile, outWrite, errorWrite], files: files)
       outWrite.close()
       errorWrite.close()
       let output = Collector(limit: outputLimit, keepsEnd: false)
@@ -80,7 +80,7 @@ private struct Session: Sendable {
   func receipt() throws -> Receipt {
     var open = [output, errors]
     while true {
-      let readable = try waitReadable([connection.descriptor] + open.map(\.0.number), timeout: nil)
+      let readable = try waitReadable([connection.descriptor] + open.map(\.0), timeout: nil)
       for (pipe, readable) in zip(open, readable.dropFirst()).reversed() where readable {
         if try !pipe.1.take(from: pipe.0) { open.removeAll { $0.0 === pipe.0 } }
       }
