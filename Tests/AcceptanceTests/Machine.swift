@@ -51,7 +51,7 @@ struct Folder: Sendable {
   }
 
   func remove() {
-    guard let process = try? spawn("/bin/rm", ["rm", "-rf", path], descriptors: [-1, -1, -1]),
+    guard let process = try? spawn("/bin/rm", ["rm", "-rf", path], descriptors: [nil, nil, nil]),
       let handle = try? ProcessHandle(child: process)
     else { return }
     _ = try? handle.wait()

@@ -30,7 +30,7 @@ final class Program: Sendable {
         try Descriptor.open("\(path).err", O_WRONLY | O_CREAT | O_APPEND),
       ]
       let pid = try spawn(
-        words[0], words, environment: variables, descriptors: streams.map(\.number), ownGroup: true)
+        words[0], words, environment: variables, descriptors: streams, ownGroup: true)
       return Program(
         handle: try ProcessHandle(child: pid), outputPath: "\(path).out", errorPath: "\(path).err")
     }

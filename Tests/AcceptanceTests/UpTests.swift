@@ -244,7 +244,7 @@ extension Up {
 /// What a killed process could not remove.
 func removeDirectory(_ path: String) {
   guard path.hasPrefix("/run/botburrow-up-"),
-    let process = try? spawn("/bin/rm", ["rm", "-rf", path], descriptors: [-1, -1, -1]),
+    let process = try? spawn("/bin/rm", ["rm", "-rf", path], descriptors: [nil, nil, nil]),
     let handle = try? ProcessHandle(child: process)
   else { return }
   _ = try? handle.wait()
