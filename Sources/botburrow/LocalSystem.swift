@@ -64,6 +64,10 @@ final class LocalSystem {
     settings.hub?.url ?? "http://\(options.hubListen.split(separator: ":").first ?? ""):\(hubListener?.port ?? 0)"
   }
   private var redisURL: String { settings.redisURL ?? "unix://\(directory)/redis/redis.sock" }
+  /// The same without user and password where it is the configuration's.
+  private func shownRedisURL() -> String {
+    settings.redisURL == nil ? redisURL : ((try? settings.makeRedisURL(for: "up"))?.endpoint ?? "")
+  }
 
   /// Starts everything in the order in which one needs the other, and waits until each answers.
   func start(_ signals: SignalWatch) throws {
@@ -127,7 +131,9 @@ final class LocalSystem {
     if let config = options.settings.config { arguments += ["--config", config] }
     if let agents = options.settings.agents { arguments += ["--agents", agents] }
     if let interval = options.settings.pollInterval { arguments += ["--poll-interval", interval] }
-    arguments += ["--redis", redisURL, "--hub", hubURL, "--socket", socket, "--receipts", receipts]
+    // The file's own URL may hold a password, and arguments can be read by everybody: each daemon finds it in the file.
+    if settings.redisURL == nil || options.settings.redis != nil { arguments += ["--redis", redisURL] }
+    arguments += ["--hub", hubURL, "--socket", socket, "--receipts", receipts]
     arguments += ["--metrics", "unix:\(directory)/metrics/\(name).sock"] + asUser(name)
     // The file's ${NAME}s are resolved in each daemon, so each needs our environment; the Hub's key is in it too.
     var environment = SettingsOptions.environment()
@@ -204,7 +210,8 @@ final class LocalSystem {
   /// What the operator wants to know now; the same for programs in up.json.
   var summary: String {
     let state: JSONValue = [
-      "hub": .string(hubURL), "redis": .string(redisURL), "supervisor": .string(socket), "receipts": .string(receipts),
+      "hub": .string(hubURL), "redis": .string(shownRedisURL()), "supervisor": .string(socket),
+      "receipts": .string(receipts),
       "directory": .string(directory), "pid": .integer(Int64(getpid())),
     ]
     do {
@@ -215,7 +222,7 @@ final class LocalSystem {
     return """
       botburrow is up; Ctrl-C ends it
         hub       \(hubURL)\(key)
-        redis     \(redisURL)
+        redis     \(shownRedisURL())
         sandboxes \(socket)
         receipts  \(receipts)
         metrics   \(directory)/metrics/*.sock (curl --unix-socket)
