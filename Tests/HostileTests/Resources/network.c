@@ -47,7 +47,7 @@ static long connect_within(int socket, struct sockaddr_storage *to, socklen_t le
   if (syscall(SYS_connect, socket, to, length) == 0) return 0;
   if (errno != EINPROGRESS) return -1;
   struct pollfd waiting = {socket, POLLOUT, 0};
-  if (poll(&waiting, 1, 1000) == 0) { errno = ETIMEDOUT; return -1; }
+  if (poll(&waiting, 1, 5000) == 0) { errno = ETIMEDOUT; return -1; }
   int error = 0;
   socklen_t size = sizeof error;
   getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -69,7 +69,7 @@ static long ask_udp(char **word) {
   int socket = syscall(SYS_socket, to.ss_family, SOCK_DGRAM, 0);
   if (socket < 0 || syscall(SYS_connect, socket, &to, length) < 0 || send(socket, "?", 1, 0) < 0) return -1;
   struct pollfd waiting = {socket, POLLIN, 0};
-  if (poll(&waiting, 1, 1000) == 0) { errno = ETIMEDOUT; return -1; }
+  if (poll(&waiting, 1, 5000) == 0) { errno = ETIMEDOUT; return -1; }
   char answer;
   return recv(socket, &answer, 1, 0);
 }
