@@ -126,7 +126,9 @@ extension SeccompPolicy {
     let allow = seccomp_act_allow()
     for (name, number) in Self.known.sorted(by: { $0.value < $1.value }) {
       let denial = seccomp_act_errno(errnos[name] ?? EPERM)
-      if allowed.contains(name) {
+      if allowed.contains(name), name == "setrlimit" || name == "prlimit64" {
+        try keepCoreLimit(number, name, context)
+      } else if allowed.contains(name) {
         try must(seccomp_rule_add_array(context, allow, number, 0, nil), name)
       } else if let condition = conditional[name] {
         try add(condition.patterns(true), allow, condition.argument, number, name, context)
@@ -145,6 +147,23 @@ extension SeccompPolicy {
     for pattern in patterns {
       var comparison = seccomp_masked_equal(argument, UInt64(pattern.mask), UInt64(pattern.value))
       try must(seccomp_rule_add_array(context, action, number, 1, &comparison), name)
+    }
+  }
+
+  /// Setting RLIMIT_CORE is answered 0 and not done. Whoever lowers it to 0, as careful programs do against core dumps,
+  /// would let the host's crash handler in, which 1 keeps out (core(5)); an error would make some of them give up.
+  private func keepCoreLimit(
+    _ number: Int32, _ name: String, _ context: scmp_filter_ctx
+  ) throws(SeccompError) {
+    let resource: UInt32 = name == "setrlimit" ? 0 : 1
+    let others = Condition.Test.noneOf([4 /* RLIMIT_CORE */])
+    let (allow, ignore) = (seccomp_act_allow(), seccomp_act_errno(0))
+    try add(others.patterns(passing: true), allow, resource, number, name, context)
+    if name == "setrlimit" { return try add(others.patterns(passing: false), ignore, resource, number, name, context) }
+    // prlimit(pid, resource, new, old): without a new limit it only reads.
+    let core = seccomp_masked_equal(resource, UInt64(UInt32.max), 4)
+    for (new, action) in [(seccomp_null(2), allow), (seccomp_not_null(2), ignore)] {
+      try must(seccomp_rule_add_array(context, action, number, 2, [core, new]), name)
     }
   }
 

@@ -24,7 +24,6 @@ final class Ground: Sendable {
     var held = 0
     var controls = 0
     var skipped: [String] = []
-    var open: [String] = []
   }
 
   init() throws {
@@ -112,9 +111,9 @@ final class Ground: Sendable {
     if end == .exited(0) { _ = try runOutside(#"rm -rf "$1""#, [directory]) }
     return tally.withLock { tally in
       """
-      hostile suite: probes \(tally.probes), held \(tally.held), known to be open \(tally.open.count), \
-      controls \(tally.controls), controls that can't run on this machine \(tally.skipped.count)
-      """ + (tally.open.map { "open: " + $0 } + tally.skipped.map { "no control: " + $0 }).map { "\n  " + $0 }.joined()
+      hostile suite: probes \(tally.probes), held \(tally.held), controls \(tally.controls), \
+      controls that can't run on this machine \(tally.skipped.count)
+      """ + tally.skipped.map { "\n  " + $0 }.joined()
     }
   }
 }

@@ -16,9 +16,6 @@ struct Probe: Sendable {
   var inside: [String]
   /// Nil only for what must work inside: that is itself the control of everything else.
   var control: Control?
-  /// Why this wall isn't there yet: the probe is expected to find it open, and fails once it is closed.
-  var open: String?
-
   /// The same act where no sandbox is.
   struct Control: Sendable {
     /// A shell script in which "$@" is the probe program with its words: surroundings that make the act harmless there,
@@ -43,11 +40,6 @@ extension Probe {
     _ category: Category, _ name: String, _ act: String, _ inside: String..., control: Control = Control()
   ) -> Probe {
     Probe(category: category, name: name, act: words(act), inside: inside, control: control)
-  }
-
-  /// A wall that should stand and doesn't.
-  static func open(_ category: Category, _ name: String, _ act: String, _ inside: String, _ reason: String) -> Probe {
-    Probe(category: category, name: name, act: words(act), inside: [inside], control: Control(), open: reason)
   }
 
   /// Something that agents need, so a wall may not stand in its way.

@@ -8,12 +8,15 @@ extension Probe {
     .held(
       .limits, "a core dump for the host's crash handler", "show-limit 4", "1 1",
       control: .init(script: #"ulimit -c 0; exec "$@""#, outside: ["0 0"])),
-    .open(
-      .limits, "a core limit of 0, which lets the crash handler in", "rlimit 4 0", "EPERM",
-      "who may not raise a limit may lower it, and a filter can't tell reading from writing with one condition"),
     .held(
-      .limits, "core dumps", "rlimit 4 4096", "EPERM",
-      control: Control().unless("EPERM", "the hard limit of core dumps is 0 here and root has no CAP_SYS_RESOURCE")),
+      .limits, "a core limit of 0, which lets the crash handler in", "try-limit 4 0", "1 1", control: .answers("0 0")),
+    .held(.limits, "a core limit of 0 by the older call", "try-limit 4 0 old", "1 1", control: .answers("0 0")),
+    .held(
+      .limits, "a core limit of 0 by a number of more than 32 bits", "try-limit 0x100000004 0", "1 1",
+      control: .answers("0 0")),
+    .held(
+      .limits, "core dumps", "try-limit 4 4096", "1 1",
+      control: Control.answers("4096 4096").unless("0 0", "the hard limit of core dumps is 0 here")),
     .held(
       .limits, "more open files than its profile allows", "rlimit 7 4096", "EPERM",
       control: Control().unless("EPERM", "the hard limit of open files is lower here")),

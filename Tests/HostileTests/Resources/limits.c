@@ -17,6 +17,17 @@ static long show_limit(char **word) {
   snprintf(line, sizeof line, "%ld %ld", (long)limit.rlim_cur, (long)limit.rlim_max);
   return say(line);
 }
+// Sets a limit and shows what it is then. word: resource (of any width), new limit, and `old` for setrlimit(2).
+static long try_limit(char **word) {
+  struct rlimit limit = {strtoul(word[1], NULL, 0), strtoul(word[1], NULL, 0)};
+  unsigned long resource = strtoul(word[0], NULL, 0);
+  char number[16];
+  snprintf(number, sizeof number, "%d", (int)resource);
+  if (word[2]) syscall(SYS_setrlimit, resource, &limit);
+  else syscall(SYS_prlimit64, 0UL, resource, &limit, NULL);
+  char *shown[] = {number};
+  return show_limit(shown);
+}
 
 // Ends all of them again, whatever came.
 static long fork_many(char **word) {
@@ -83,6 +94,6 @@ static long names(char **word) {
 }
 
 const struct act limit_acts[] = {
-    {"rlimit", set_limit}, {"show-limit", show_limit}, {"fork-many", fork_many}, {"fill", fill},
+    {"rlimit", set_limit}, {"show-limit", show_limit}, {"try-limit", try_limit}, {"fork-many", fork_many}, {"fill", fill},
     {"many-files", many_files}, {"names", names}, {NULL, NULL},
 };
