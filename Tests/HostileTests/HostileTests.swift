@@ -4,7 +4,7 @@ import Testing
 /// Every probe inside a sandbox of profile `default`, each with its control outside.
 @Suite(.serialized, .playingGround, .enabled(if: geteuid() == 0, "namespaces and controls need root"))
 struct HostileTests {
-  @Test(arguments: Probe.all) func holds(_ probe: Probe) async throws {
+  @Test(.timeLimit(.minutes(1)), arguments: Probe.all) func holds(_ probe: Probe) async throws {
     let ground = try #require(Ground.current)
     let inside = try await ground.inside(probe)
     let held = probe.inside.contains(inside)

@@ -41,7 +41,8 @@ static socklen_t address(char **word, struct sockaddr_storage *storage) {
   return sizeof *six;
 }
 
-// Waits for a connection under way; a silent network answers with ETIMEDOUT after a second.
+// Waits for a connection under way: long enough for a packet that a busy machine lost to be sent again, which happens
+// after a second. A network that stays silent answers with ETIMEDOUT.
 static long connect_within(int socket, struct sockaddr_storage *to, socklen_t length) {
   if (fcntl(socket, F_SETFL, O_NONBLOCK) < 0) return -1;
   if (syscall(SYS_connect, socket, to, length) == 0) return 0;
@@ -67,11 +68,15 @@ static long ask_udp(char **word) {
   struct sockaddr_storage to;
   socklen_t length = address(word, &to);
   int socket = syscall(SYS_socket, to.ss_family, SOCK_DGRAM, 0);
-  if (socket < 0 || syscall(SYS_connect, socket, &to, length) < 0 || send(socket, "?", 1, 0) < 0) return -1;
+  if (socket < 0 || syscall(SYS_connect, socket, &to, length) < 0) return -1;
   struct pollfd waiting = {socket, POLLIN, 0};
-  if (poll(&waiting, 1, 5000) == 0) { errno = ETIMEDOUT; return -1; }
-  char answer;
-  return recv(socket, &answer, 1, 0);
+  for (int attempt = 0; attempt < 4; attempt++) {
+    if (send(socket, "?", 1, 0) < 0) return -1;
+    char answer;
+    if (poll(&waiting, 1, 1000) > 0) return recv(socket, &answer, 1, 0);
+  }
+  errno = ETIMEDOUT;
+  return -1;
 }
 // word: our address, then where to.
 static long connect_from(char **word) {
@@ -145,7 +150,7 @@ static long serving(char **word) {
     struct sockaddr_storage peer;
     socklen_t size = sizeof peer;
     char byte;
-    alarm(5);
+    alarm(10);
     recvfrom(server, &byte, 1, 0, (void *)&peer, &size);
     sendto(server, "!", 1, 0, (void *)&peer, size);
     _exit(0);
