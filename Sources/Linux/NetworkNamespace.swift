@@ -25,10 +25,21 @@ public enum NetworkNamespace {
   /// back home at the end; if it can't come back the process ends, for a thread in the wrong namespace would do its work
   /// in the wrong place.
   public static func make(wired link: VirtualLink, home: Descriptor) throws(LinuxError) -> Descriptor {
+    try make(home: home, linkMessages(inside: link, gatewayNamespace: home.number), link.name)
+  }
+
+  /// Makes a namespace with nothing but its loopback, on the same terms.
+  public static func makeUnwired(home: Descriptor) throws(LinuxError) -> Descriptor {
+    try make(home: home, loopbackMessages(), "loopback")
+  }
+
+  private static func make(
+    home: Descriptor, _ messages: NetlinkBatch, _ object: String
+  ) throws(LinuxError) -> Descriptor {
     try check(cl_unshare(Int32(CL_NEWNET)), "unshare", "CLONE_NEWNET")
     defer { if cl_setns(home.number, Int32(CL_NEWNET)) < 0 { abort() } }
     let namespace = try current()
-    try NetlinkSocket.route().exchange(linkMessages(inside: link, gatewayNamespace: home.number), link.name)
+    try NetlinkSocket.route().exchange(messages, object)
     return namespace
   }
 }

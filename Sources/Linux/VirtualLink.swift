@@ -71,6 +71,13 @@ func linkMessages(outside link: VirtualLink) -> NetlinkBatch {
   return batch
 }
 
+/// Messages that bring a namespace's loopback up.
+func loopbackMessages() -> NetlinkBatch {
+  var batch = NetlinkBatch()
+  setUp(1, &batch)
+  return batch
+}
+
 /// Messages that give a namespace's loopback the gateway address.
 func loopbackMessages(address: IPv4Address) -> NetlinkBatch {
   var batch = NetlinkBatch()

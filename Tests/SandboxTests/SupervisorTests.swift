@@ -213,10 +213,13 @@ private let isRoot = geteuid() == 0
       }
       let open = Descriptor(owning: cl_memfd_create("open"))
       let streams = [null, null, null]
-      #expect(
-        try answer(request(["true"], files: [.init(path: "f")]), streams + [open])
-          == .setupFailed(
-            operation: "take file", object: "f", reason: "EPERM (Operation not permitted); send a sealed memfd"))
+      // A memfd that can still change, and files that can't be sealed at all.
+      for file in [open, null, try Descriptor.open("/etc/passwd")] {
+        #expect(
+          try answer(request(["true"], files: [.init(path: "f")]), streams + [file])
+            == .setupFailed(
+              operation: "take file", object: "f", reason: "EPERM (Operation not permitted); send a sealed memfd"))
+      }
       let directory = try Descriptor.open("/", O_RDONLY | O_DIRECTORY)
       #expect(
         try answer(request(["true"]), [directory, null, null])

@@ -19,11 +19,19 @@ final class TestSupervisor: Sendable {
   var socket: String { directory + "/supervisor.sock" }
   var launcher: SupervisorLauncher { SupervisorLauncher(socket: socket) }
 
+  struct NotServing: Error { var reason: String, log: String }
+
   /// Starts one and waits until it serves.
-  init(_ arguments: [String] = ["--cgroup", "best-effort"], environment: [String] = []) throws {
+  init(
+    _ arguments: [String] = ["--cgroup", "best-effort"], environment: [String] = [],
+    profiles: [String: String]? = nil
+  ) throws {
     let number = Self.counter.wrappingAdd(1, ordering: .relaxed).newValue
     directory = "/tmp/botburrow-test-\(getpid())-\(number)"
     mkdir(directory, 0o755)
+    for (name, text) in profiles ?? [:] {
+      try Descriptor.open("\(directory)/\(name).yaml", O_WRONLY | O_CREAT).write(text.utf8)
+    }
     let (stdin, lifeline) = try makePipe()
     let (answer, stdout) = try makePipe()
     let errors = try Descriptor.open(directory + "/log", O_WRONLY | O_CREAT)
@@ -36,7 +44,7 @@ final class TestSupervisor: Sendable {
         "/bin/sh",
         [
           "sh", "-c", script, "sh", Repository.botburrow, "supervisor", "--socket", directory + "/supervisor.sock",
-          "--profiles", Repository.profiles,
+          "--profiles", profiles == nil ? Repository.profiles : directory,
         ] + arguments, environment: ["PATH=/usr/bin:/bin", "directory=\(directory)"] + environment,
         descriptors: [stdin, stdout, errors]))
     self.lifeline = lifeline
@@ -51,7 +59,7 @@ final class TestSupervisor: Sendable {
         _ = try PacketSocket.connect(to: socket)
         return
       } catch {
-        if ContinuousClock.now > deadline { throw error }
+        if ContinuousClock.now > deadline { throw NotServing(reason: "\(error)", log: log) }
         usleep(2000)
       }
     }

@@ -7,8 +7,9 @@ import Testing
 
 private let isRoot = geteuid() == 0
 
-/// What is meant to go well and doesn't: each part hangs, dies or lies at a moment of the test's choice.
-@Suite("Trouble with sandboxes", .enabled(if: isRoot, "needs root")) struct TroubleTests {
+/// What is meant to go well and doesn't: each part hangs, dies or lies at a moment of the test's choice. One after the
+/// other, for a host has user ids for 16 supervisors, those of other tests included.
+@Suite("Trouble with sandboxes", .enabled(if: isRoot, "needs root"), .serialized) struct TroubleTests {
   @Test func `A stopped PID 1 and a flood of signals don't stop the clock`() async throws {
     let supervisor = try TestSupervisor()
     try await onThread {
@@ -37,8 +38,13 @@ private let isRoot = geteuid() == 0
     let supervisor = try TestSupervisor()
     let silent = try (0..<20).map { _ in try PacketSocket.connect(to: supervisor.socket) }
     #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
+    try await onThread {
+      for socket in silent {
+        let error = #expect(throws: SandboxRefused.self) { try SandboxConnection(socket).next() }
+        #expect(error?.description == "no request came within 10 s")
+      }
+    }
     #expect(try supervisor.stop() == .exited(0))
-    withExtendedLifetime(silent) {}
   }
 
   @Test(arguments: ["/bin/true", "/bin/false"])
@@ -99,6 +105,43 @@ private let isRoot = geteuid() == 0
         #expect(access(group.path, F_OK) == -1)
       }
     }
+  }
+
+  @Test func `A profile without network gives loopback alone`() async throws {
+    let text = try readFile(Repository.profiles + "/default.yaml")
+    let changed = text.split(separator: "\n", omittingEmptySubsequences: false).map {
+      $0 == "network: gateway" ? "network: none" : String($0)
+    }
+    let supervisor = try TestSupervisor(profiles: ["default": changed.joined(separator: "\n")])
+    let result = try await supervisor.run(["sh", "-c", "tail -n +3 /proc/net/dev | cut -d: -f1; cat /proc/net/route"])
+    let lines = String(decoding: result.output, as: UTF8.self).split(separator: "\n")
+    #expect(lines.first?.split(separator: " ") == ["lo"])
+    #expect(lines.count == 2 && lines.last?.hasPrefix("Iface") == true, "\(lines)")
+    let error = await #expect(throws: SandboxRefused.self) {
+      try await supervisor.launcher.run(
+        request(["true"], listeners: [.init(name: "hub", port: 80)]), files: [], input: [], outputLimit: 1,
+        serve: { _ in })
+    }
+    #expect(error?.description == "profile 'default' has 'network: none', so there can't be listeners")
+    #expect(try supervisor.stop() == .exited(0))
+  }
+
+  @Test func `Limits become the files of a group, as far as there are controllers`() {
+    let limits = Profile.Limits(
+      memory: 1 << 20, swap: 0, cpus: 1.5, pids: 7, openFiles: 9, fileSize: 9, timeout: .seconds(1))
+    let all = GroupTree(root: nil, controllers: ["memory", "cpu", "pids"], shortage: "")
+    #expect(
+      all.settings(limits).map { "\($0.file) \($0.value)" } == [
+        "memory.max 1048576", "memory.swap.max 0", "memory.oom.group 1", "cpu.max 150000 100000", "pids.max 7",
+      ])
+    #expect(all.missing() == [])
+    let some = GroupTree(root: nil, controllers: ["pids"], shortage: "/x has the controllers [pids]")
+    #expect(some.settings(limits).map(\.file) == ["pids.max"])
+    #expect(
+      some.missing() == [
+        "memory: the cgroup controller 'memory' is not available (/x has the controllers [pids])",
+        "cpus: the cgroup controller 'cpu' is not available (/x has the controllers [pids])",
+      ])
   }
 
   @Test func `User ranges don't overlap, run out, and come back`() throws {

@@ -42,10 +42,11 @@ struct GroupTree: Sendable {
     try own.delegate(controllers.sorted())
   }
 
-  /// Removes the groups of supervisors that are no more; their sandboxes died with them.
+  /// Removes the groups of supervisors that are no more, one that had our own number included (in a container numbers come
+  /// again soon); their sandboxes died with them.
   private static func sweep(_ own: ControlGroup) {
     for name in (try? directories(in: own.path)) ?? [] where name.hasPrefix("botburrow-") {
-      guard let pid = pid_t(name.dropFirst(10)), isGone(pid) else { continue }
+      guard let pid = pid_t(name.dropFirst(10)), pid == getpid() || isGone(pid) else { continue }
       let left = own.child(name)
       try? left.kill()
       _ = try? left.waitUntilEmpty(timeout: .seconds(1))

@@ -18,7 +18,7 @@ struct LiveSandbox {
   var oomKills = 0
   private var handed: [Descriptor] = []
   private var users: (slot: Int, firstID: Int)?
-  private var network: NetworkSlot?
+  private var networkNamespace: Descriptor?
   private var ways: [PacketFilter.Way] = []
   private var group: ControlGroup?
   private var initProcess: ProcessHandle?
@@ -54,9 +54,12 @@ struct LiveSandbox {
   }
 
   private mutating func openNetwork() throws(LinuxError) {
+    if entry.profile.network == .none {
+      networkNamespace = try supervisor.network.unwired()
+      return
+    }
     let slot = try supervisor.network.take()
-    network = slot
-    if entry.profile.network == .none { return }
+    networkNamespace = slot.namespace
     let gateway = supervisor.network.gateway
     for listener in request.listeners {
       let number = cl_tcp_listener(gateway.number, listener.port, slot.link.name, 128)
@@ -122,7 +125,7 @@ struct LiveSandbox {
         throw LinuxError("take stream", "\(index)", code: EISDIR, advice: "pass a file, pipe, socket or terminal")
       }
     }
-    guard let network else { return }
+    guard let networkNamespace else { return }
     let bytes = PlanEncoder.encode(plan.inside, cloneFlags: Plan.cloneFlags, hasControlGroup: group != nil)
     let planFile = try Descriptor.sealed(bytes, name: "plan")
     let groupDirectory = try group?.open()
@@ -130,7 +133,7 @@ struct LiveSandbox {
     control = mine
     // In the order of CPlan.h's plan_descriptor.
     var given: [Descriptor?] = Array(streams.prefix(3))
-    given += [theirs.descriptor, supervisor.lifeline.read, planFile, network.namespace, groupDirectory]
+    given += [theirs.descriptor, supervisor.lifeline.read, planFile, networkNamespace, groupDirectory]
     given += handed
     let launcher = try ProcessHandle(
       child: try spawn(
@@ -149,6 +152,9 @@ struct LiveSandbox {
 
   private func hearLaunched() throws(SetupFailure) -> (pid_t, Descriptor)? {
     do throws(LinuxError) {
+      // The launcher has ended, so what it said is here. If it was killed before it could speak, PID 1 may hold the other
+      // end, waiting for us as we would for it.
+      guard try waitReadable([control.descriptor], timeout: .zero)[0] else { return nil }
       guard let packet = try control.receive() else { return nil }
       guard packet.bytes.count >= MemoryLayout<init_report>.size else { return nil }
       let message = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: init_report.self) }
@@ -273,7 +279,7 @@ struct LiveSandbox {
       }
     }
     // With its last reference the kernel takes the namespace, and with that the link.
-    network = nil
+    networkNamespace = nil
     if let users, isGone { supervisor.users.giveBack(users.slot) }
     users = nil
   }

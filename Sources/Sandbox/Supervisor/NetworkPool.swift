@@ -50,6 +50,9 @@ final class NetworkPool: Sendable {
     return try make()
   }
 
+  /// A namespace from which nothing can be reached.
+  func unwired() throws(LinuxError) -> Descriptor { try NetworkNamespace.makeUnwired(home: home) }
+
   /// Keeps the pool full; the body of a thread of its own.
   func keepFilled(report: @Sendable (LinuxError) -> Void) {
     while true {
