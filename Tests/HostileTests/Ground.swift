@@ -34,6 +34,7 @@ final class Ground: Sendable {
       #"cc -O1 -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -o "$1" "$2"/*.c 2>&1 && echo built"#,
       [probe, Self.resources])
     if built != "built" {
+      _ = try runOutside(#"rm -rf "$1""#, [directory])
       throw GroundError("the probe program doesn't compile; it needs cc and kernel headers: \(built)")
     }
     program = try Descriptor.open(probe).readAll(limit: 16 << 20)
