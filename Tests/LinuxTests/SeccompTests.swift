@@ -84,6 +84,24 @@ private func samples(_ test: ArgumentTest, using generator: inout some RandomNum
     }
   }
 
+  @Test func `Of limits, the one on core files can be read and not set`() throws {
+    let program = try SeccompProgram(SeccompPolicy(allowed: ["setrlimit", "prlimit64"]).compile())
+    let (set, both) = (
+      UInt32(bitPattern: SeccompPolicy.known["setrlimit"] ?? -1),
+      UInt32(bitPattern: SeccompPolicy.known["prlimit64"] ?? -1)
+    )
+    for resource in UInt64(0)..<16 {
+      let answer: SeccompAnswer = resource == 4 ? .errno(0) : .allow
+      #expect(try program.run(number: set, arguments: [resource, 4096, 0, 0, 0, 0]) == answer)
+      // The kernel reads 32 bits of the resource and 64 of the pointer.
+      #expect(try program.run(number: set, arguments: [1 << 32 | resource, 4096, 0, 0, 0, 0]) == answer)
+      for pointer in [1, 4096, 1 << 32, 1 << 63] as [UInt64] {
+        #expect(try program.run(number: both, arguments: [0, resource, pointer, 0, 0, 0]) == answer)
+      }
+      #expect(try program.run(number: both, arguments: [0, resource, 0, 4096, 0, 0]) == .allow)
+    }
+  }
+
   @Test func `Calls of another architecture are denied, allowed numbers included`() throws {
     let program = try SeccompProgram(Self.policy.compile())
     // AUDIT_ARCH_I386, _ARM, and one that nobody has.
