@@ -46,7 +46,7 @@ final class TestSupervisor: Sendable {
           "sh", "-c", script, "sh", Repository.botburrow, "supervisor", "--socket", directory + "/supervisor.sock",
           "--profiles", profiles == nil ? Repository.profiles : directory,
         ] + arguments, environment: ["PATH=/usr/bin:/bin", "directory=\(directory)"] + environment,
-        descriptors: [stdin, stdout, errors]))
+        descriptors: [stdin, stdout, errors], ownGroup: true))
     self.lifeline = lifeline
     var text: [UInt8] = []
     var byte: UInt8 = 0
