@@ -13,7 +13,7 @@ public struct Configuration: Sendable, Hashable {
   }
   /// One kind of runner.
   public struct RunnerPool: Sendable, Hashable {
-    /// Runner processes that `botburrow up` starts for the pool.
+    /// Runner processes that the pool should have, over all hosts; whoever starts them reads it. `botburrow up` starts one.
     public var replicas: Int
     /// Per runner process.
     public var maxActivations: Int

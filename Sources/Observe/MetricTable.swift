@@ -47,7 +47,6 @@ public struct MetricDescription: Sendable {
     .init("botburrow_active_activations", .gauge, "Activations that run now.", labels: ["pool"]),
     .init("botburrow_claims_total", .counter, "Tries to claim work, by result.", labels: ["pool", "result"]),
     .init("botburrow_lost_leases_total", .counter, "Activations ended because their lease was lost.", labels: ["pool"]),
-    .init("botburrow_requeued_total", .counter, "Work items put back after a lease ran out.", labels: ["pool"]),
     .init(
       "botburrow_dead_letters_total", .counter, "Work items moved to the dead-letter list, by reason.",
       labels: ["pool", "reason"]),
@@ -70,9 +69,6 @@ public struct MetricDescription: Sendable {
       "botburrow_unknown_agents_total", .counter, "Notifications and listings of agents that have no definition."),
     .init(
       "botburrow_definition_errors_total", .counter, "Agent definitions that could not be loaded.", labels: ["agent"]),
-    .init(
-      "botburrow_hub_requests_total", .counter, "Requests to the Hub, by operation and result.",
-      labels: ["operation", "result"]),
     .init(
       "botburrow_hub_errors_total", .counter, "Requests that the Hub did not carry out, by operation and status.",
       labels: ["operation", "status"]),
@@ -97,11 +93,6 @@ public struct MetricDescription: Sendable {
       "botburrow_reports_failed_total", .counter, "Reports that the Hub did not take (consumption, activated).",
       labels: ["report"]),
     .init("botburrow_receipts_failed_total", .counter, "Receipts that could not be kept."),
-    .init(
-      "botburrow_gateway_denials_total", .counter, "Calls that a gateway refused, by reason.",
-      labels: ["agent", "reason"]),
-    .init("botburrow_http_handler_errors_total", .counter, "Requests answered 500 because a handler failed."),
     .init("botburrow_redis_errors_total", .counter, "Redis commands that failed.", labels: ["operation"]),
-    .init("botburrow_budget_refusals_total", .counter, "Activations not begun: the budget is used.", labels: ["agent"]),
   ]
 }

@@ -64,6 +64,12 @@ struct Activation: Sendable {
       end.posted = .earlier
       return
     }
+    if posts, Relevant.hasHadItsSay(prepared) {
+      services.logger.notice("thread limit reached, nothing is answered", metadata: metadata)
+      end.posted = .nothing(.threadLimit)
+      try await markRead(Array(Set(task.notificationIDs + prepared.notifications.map(\.id))).sorted())
+      return
+    }
     let launch = try Launch(prepared, task: task, token: services.makeToken(), policy: services.policy)
     let ledger = ActivationLedger()
 

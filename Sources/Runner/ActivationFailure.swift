@@ -19,6 +19,8 @@ public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConverti
   public enum Remedy: Sendable, Hashable {
     /// Again, not before `after` where that is given.
     case retry(after: Duration?)
+    /// Again after that time, however often: it is not the work's fault.
+    case deferred(Duration)
     /// Never again by itself: it would fail the same way.
     case dead
   }
@@ -68,6 +70,7 @@ enum Verdict {
   static func outcome(of failure: ActivationFailure, attempt: Int) -> FinishOutcome {
     switch failure.remedy {
     case .dead: .dead(reason: failure.description)
+    case .deferred(let delay): .deferred(reason: failure.description, delay: delay)
     case .retry(let after): .retry(reason: failure.description, delay: delay(attempt: attempt, atLeast: after))
     }
   }

@@ -103,6 +103,13 @@ enum Relevant {
     task.attempt > 0 && !task.notificationIDs.isEmpty && unread.isEmpty
   }
 
+  /// Whether the agent has commented on the thread as often as its definition lets it.
+  static func hasHadItsSay(_ prepared: Prepared) -> Bool {
+    let definition = prepared.agent.definition
+    let own = prepared.thread?.comments?.count { $0.author?.id == definition.id } ?? 0
+    return prepared.thread != nil && own >= definition.limits.maxResponsesPerThread
+  }
+
   /// A skill is shown where the agent holds every grant that it requires and, if it has triggers, one of its keywords or
   /// communities occurs in what the activation is about.
   static func skills(_ all: [Skill], grants: [Grant], about posts: [Post]) -> [Skill] {

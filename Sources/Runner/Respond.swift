@@ -36,6 +36,9 @@ public enum Response: Sendable, Hashable {
     case commentedItself = "commented itself"
     /// The task has no thread, and the agent named none.
     case noThread = "no thread"
+    /// The agent has had its say in this thread (`behavior.limits.max_responses_per_thread`). Without this, two agents that
+    /// mention each other would never end.
+    case threadLimit = "thread limit"
     /// Whoever asked for the activation wants to see the answer only.
     case notWanted = "not wanted"
   }

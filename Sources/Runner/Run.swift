@@ -2,6 +2,7 @@ import Agents
 import Gateway
 import Glibc
 import HTTPServer
+import Linux
 import Sandbox
 
 /// What came out of the sandbox, with what the agent did in the Hub meanwhile.
@@ -33,6 +34,10 @@ extension Activation {
       return Ran(result: result, effects: ledger.effects)
     } catch is CancellationError {
       failure = ActivationFailure("the activation was cancelled", status: .cancelled)
+    } catch let error as LinuxError where error.operation == "connect" {
+      // A supervisor that is being started again is no reason to give up on anybody's question.
+      failure = ActivationFailure(
+        "the supervisor does not answer: \(error); start botburrow-supervisor", remedy: .deferred(.seconds(2)))
     } catch {
       failure = ActivationFailure("the supervisor could not run the agent: \(error)")
     }

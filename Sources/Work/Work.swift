@@ -59,5 +59,7 @@ public enum FinishOutcome: Sendable, Hashable {
   case done
   /// Again after `delay`; after the last attempt it goes to the dead letters with `reason`.
   case retry(reason: String, delay: Duration)
+  /// Again after `delay`, and the attempt does not count: something that the activation needs was not there.
+  case deferred(reason: String, delay: Duration)
   case dead(reason: String)
 }

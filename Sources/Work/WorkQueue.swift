@@ -123,6 +123,8 @@ public final class WorkQueue: Sendable {
     case .done: try await end(lease.activationID, lease.token, "done")
     case .retry(let reason, let delay):
       try await end(lease.activationID, lease.token, "retry", reason: reason, delay: delay)
+    case .deferred(let reason, let delay):
+      try await end(lease.activationID, lease.token, "defer", reason: reason, delay: delay)
     case .dead(let reason): try await end(lease.activationID, lease.token, "dead", reason: reason)
     }
   }

@@ -50,7 +50,6 @@ public final class Supervisor: Sendable {
   let groups: GroupTree
   let initProgram: Descriptor
   let hostNamespaces: [String: UInt64]
-  let hostNetwork: Descriptor
   private let report: @Sendable (Event) -> Void
   private let living = Mutex<[ObjectIdentifier: Activation]>([:])
   private let stopping = Atomic<Bool>(false)
@@ -64,7 +63,6 @@ public final class Supervisor: Sendable {
     self.options = options
     self.report = report
     hostNamespaces = namespaceIDs(pid: "self")
-    hostNetwork = try NetworkNamespace.current()
     initProgram = try aboveSpawned(try Descriptor.open(options.initProgram))
     catalogue = Catalogue(directory: options.profiles)
     users = try UserRanges()

@@ -146,14 +146,9 @@ local function record_of(id)
   return record
 end
 
--- After a failed attempt: again (now or after delay ms), or dead after the last one.
-local function try_again(id, record, reason, delay, max_attempts, now)
-  local attempt = tonumber(record.attempt) + 1
-  if attempt >= max_attempts then
-    bury(id, record.raw, record.pool, record.agent, tostring(attempt), reason, now)
-    return 'dead'
-  end
-  redis.call('HSET', record_key(id), 'attempt', tostring(attempt), 'reason', reason)
+-- Again, now or after delay ms.
+local function put_off(id, record, reason, delay, now)
+  redis.call('HSET', record_key(id), 'reason', reason)
   if delay > 0 then
     redis.call('HSET', record_key(id), 'state', 'retry')
     redis.call('ZADD', RETRIES, ms(now + delay), id)
@@ -161,6 +156,17 @@ local function try_again(id, record, reason, delay, max_attempts, now)
     requeue(id, record.raw, record.pool)
   end
   return 'again'
+end
+
+-- After a failed attempt: again (now or after delay ms), or dead after the last one.
+local function try_again(id, record, reason, delay, max_attempts, now)
+  local attempt = tonumber(record.attempt) + 1
+  if attempt >= max_attempts then
+    bury(id, record.raw, record.pool, record.agent, tostring(attempt), reason, now)
+    return 'dead'
+  end
+  redis.call('HSET', record_key(id), 'attempt', tostring(attempt))
+  return put_off(id, record, reason, delay, now)
 end
 
 local function is_leader(fence) return redis.call('GET', 'coordinator:leader') == fence end

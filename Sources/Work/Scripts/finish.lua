@@ -1,5 +1,6 @@
 -- finish.lua: ends an activation for its runner.
--- KEYS: none. ARGV: 1 activation id, 2 token, 3 outcome (done | retry | dead | release), 4 reason, 5 delay in ms (retry),
+-- KEYS: none. ARGV: 1 activation id, 2 token, 3 outcome (done | retry | defer | dead | release), 4 reason, 5 delay in ms
+--       (retry, defer),
 --       6 greatest number of attempts.
 -- Result: 'done' | 'again' | 'dead'; 'stale' where the token is stale, and then nothing was changed. The same call again
 --         (the reply was lost) gives the same result for a minute.
@@ -23,6 +24,8 @@ if outcome == 'done' then
   count('done')
 elseif outcome == 'retry' then
   result = try_again(id, record, reason, tonumber(ARGV[5]), tonumber(ARGV[6]), now)
+elseif outcome == 'defer' then
+  result = put_off(id, record, reason, tonumber(ARGV[5]), now)
 elseif outcome == 'release' then
   requeue(id, record.raw, record.pool)
   result = 'again'
