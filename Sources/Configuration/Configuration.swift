@@ -42,21 +42,10 @@ public struct Configuration: Sendable, Hashable {
     /// A local directory.
     case directory(String)
   }
-  /// The part that runs sandboxes.
+  /// Where the supervisor of this host is found; it reads no configuration itself, for it must hold no secret.
   public struct Supervisor: Sendable, Hashable {
-    /// What happens where a cgroup controller is missing.
-    public enum CGroupMode: String, Sendable, Hashable, CaseIterable {
-      /// The sandbox is refused.
-      case required
-      /// It runs without the limit, and its receipt says so.
-      case bestEffort = "best-effort"
-    }
     /// Path of the Unix socket that runners ask on.
     public var socket = "/run/botburrow/supervisor.sock"
-    /// Directory of sandbox profiles.
-    public var profiles = "/etc/botburrow/profiles"
-    /// What happens where a cgroup controller is missing.
-    public var cgroup = CGroupMode.required
     /// The defaults.
     public init() {}
   }
@@ -82,8 +71,6 @@ public struct Configuration: Sendable, Hashable {
   public struct Metrics: Sendable, Hashable {
     /// The coordinator.
     public var coordinator = ListenAddress.tcp(host: "127.0.0.1", port: 9101)
-    /// The supervisor. A Unix socket unless told otherwise: it has no business on the network.
-    public var supervisor = ListenAddress.unix(path: "/run/botburrow/supervisor-metrics.sock")
     /// By pool: the address of the pool's first runner; see `runner(pool:instance:)` for the others.
     public var runners: [Pool: ListenAddress] = [
       .notification: .tcp(host: "127.0.0.1", port: 9110), .exploration: .tcp(host: "127.0.0.1", port: 9130),

@@ -104,9 +104,6 @@ extension Configuration {
   private static func readSupervisor(_ reader: MappingReader) -> Supervisor {
     var supervisor = Supervisor()
     supervisor.socket = reader.value("socket", .socketPath, default: supervisor.socket)
-    supervisor.profiles = reader.value("profiles", .nonEmptyString, default: supervisor.profiles)
-    supervisor.cgroup = reader.value(
-      "cgroup", .oneOf(Supervisor.CGroupMode.self, else: .required), default: supervisor.cgroup)
     return supervisor
   }
 
@@ -129,7 +126,6 @@ extension Configuration {
   private static func readMetrics(_ reader: MappingReader) -> Metrics {
     var metrics = Metrics()
     metrics.coordinator = reader.value("coordinator", .listenAddress, default: metrics.coordinator)
-    metrics.supervisor = reader.value("supervisor", .listenAddress, default: metrics.supervisor)
     for pool in Pool.allCases {
       if let address = reader.optional(pool.rawValue, .listenAddress) { metrics.runners[pool] = address }
     }

@@ -31,7 +31,7 @@ public func aboveSpawned(_ descriptor: Descriptor) throws(LinuxError) -> Descrip
     owning: try check(cl_duplicate_from(descriptor.number, firstCopy), "fcntl F_DUPFD_CLOEXEC", "\(descriptor.number)"))
 }
 
-private let firstCopy: Int32 = 300
+private let firstCopy: Int32 = 600
 
 /// Starts `executable` with the given descriptors as 0, 1, 2, … and nothing else open (posix_spawn(3): its cost doesn't
 /// grow with our heap, and nothing of ours runs in the child). The child's PDEATHSIG and parent are the calling thread.

@@ -176,9 +176,12 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
   @Test func shippedExamplesLoadAndHaveNoProblems() async throws {
     let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
     let source = DirectorySource("\(root)/config/examples/definitions")
-    #expect(try await source.list() == ["echo-agent"])
-    let check = AgentCheck(try await source.load("echo-agent"), executors: [.custom], profiles: ["default"])
-    #expect(check.problems == [])
+    let agents = try await source.list()
+    #expect(agents == ["echo-agent", "librarian"])
+    for agent in agents {
+      let check = AgentCheck(try await source.load(agent), executors: [.custom], profiles: ["default"])
+      #expect(check.problems == [])
+    }
   }
 
   @Test func theLeastThatIsNeeded() throws {

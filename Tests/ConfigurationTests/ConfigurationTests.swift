@@ -91,7 +91,7 @@ private func documentedConfiguration() -> Configuration {
     let lines = text[optional.upperBound...].split(separator: "\n").dropFirst()
       // Keys are commented out with "# key:" or deeper; prose has no colon after its first word.
       .filter { $0.firstMatch(of: /^# +[a-z_]+:( |$)/) != nil }.map { $0.dropFirst(2) }
-    #expect(lines.count == 20)
+    #expect(lines.count == 17)
     let configuration = try Configuration.parse(
       lines.joined(separator: "\n").utf8, file: "f", environment: environment)
     #expect(configuration == Configuration())
@@ -105,10 +105,10 @@ private func documentedConfiguration() -> Configuration {
     let text = """
       redis: {url: 'unix:///run/redis.sock'}
       definitions: {directory: /srv/agents}
-      supervisor: {socket: /tmp/s, profiles: profiles, cgroup: best-effort}
+      supervisor: {socket: /tmp/s}
       work: {lease: 3s, max_attempts: 2}
       activation: {timeout: 90s, max_output: 64k}
-      metrics: {coordinator: '[::1]:1', supervisor: '0.0.0.0:2', hybrid: 'unix:/run/h.sock'}
+      metrics: {coordinator: '[::1]:1', hybrid: 'unix:/run/h.sock'}
       log: {level: debug}
       receipts: {directory: /tmp/r}
       x-team: burrow
@@ -116,7 +116,6 @@ private func documentedConfiguration() -> Configuration {
     let configuration = try Configuration.parse(text.utf8, file: "f", environment: [:])
     #expect(configuration.redisURL == "unix:///run/redis.sock")
     #expect(configuration.definitions == .directory("/srv/agents"))
-    #expect(configuration.supervisor.cgroup == .bestEffort)
     #expect(configuration.supervisor.socket == "/tmp/s")
     #expect(configuration.work.lease == .seconds(3))
     #expect(configuration.work.maxAttempts == 2)
@@ -189,10 +188,6 @@ private func shippedPath() -> String {
     (
       "definitions: {directory: /d}\nr2: {bucket: b, endpoint: 'http://e'}",
       "config/coordinator.yaml:1:14: definitions come from 'definitions.directory' or from 'r2', not both; leave one out"
-    ),
-    (
-      "supervisor: {cgroup: none}",
-      "config/coordinator.yaml:1:22: 'cgroup' must be one of required, best-effort, not 'none'"
     ),
     (
       "supervisor: {socket: run/s.sock}",

@@ -243,8 +243,11 @@ private func body(_ answer: String) -> Substring {
 
   @Test func stopLetsAnAnswerGoOutFirst() async throws {
     let (started, signal) = AsyncStream.makeStream(of: Void.self)
+    let (released, release) = AsyncStream.makeStream(of: Void.self)
     let server = try await HTTPServer.start(at: .tcp(host: "127.0.0.1", port: 0)) { _ in
       signal.yield()
+      for await _ in released {}
+      // The stop has closed the listener; its next step takes no longer than this.
       try await Task.sleep(for: .milliseconds(50))
       return .text("done")
     }
@@ -252,7 +255,10 @@ private func body(_ answer: String) -> Substring {
     try client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     var iterator = started.makeAsyncIterator()
     await iterator.next()
-    await server.stop(grace: .seconds(5))
+    let stopping = Task { await server.stop(grace: .seconds(5)) }
+    while (try? RawClient(port: server.port)) != nil { await Task.yield() }
+    release.finish()
+    await stopping.value
     let answer = try await client.readToEnd()
     #expect(body(answer) == "done")
     #expect(answer.contains("\r\nConnection: close\r\n"))

@@ -184,11 +184,11 @@ struct PacketFilterTests {
 
   @Test func `More descriptors than there is room for are refused`() throws {
     let error = #expect(throws: LinuxError.self) {
-      try spawn("/bin/true", ["true"], descriptors: [Descriptor?](repeating: nil, count: 301))
+      try spawn("/bin/true", ["true"], descriptors: [Descriptor?](repeating: nil, count: 601))
     }
     #expect(
       error?.description
-        == "spawn /bin/true: E2BIG (Argument list too long); hand over at most 300 descriptors")
+        == "spawn /bin/true: E2BIG (Argument list too long); hand over at most 600 descriptors")
   }
 
   @Test func `Ends are told apart, and what isn't there is an error`() throws {

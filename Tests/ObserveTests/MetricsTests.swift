@@ -62,8 +62,8 @@ import Testing
     metrics.increment("botburrow_no_such_metric")
     metrics.increment("botburrow_runner_queue_depth", [("pool", "a")])  // a gauge
     metrics.increment("botburrow_activations_total", [("agent", "a")])  // labels missing
-    metrics.increment("botburrow_dead_letters_total", [("pool", "a"), ("reason", "b")], by: -1)
-    metrics.set("botburrow_outbox_depth", to: .nan)
+    metrics.increment("botburrow_claims_total", [("pool", "a"), ("result", "b")], by: -1)
+    metrics.set("botburrow_parked", to: .nan)
     #expect(metrics.exposition().contains("\nbotburrow_metrics_misuse_total 5\n"))
   }
 

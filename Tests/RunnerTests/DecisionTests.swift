@@ -116,6 +116,23 @@ struct DecisionTests {
     #expect(
       Verdict.outcome(of: ActivationFailure("x", remedy: .retry(after: .seconds(9))), attempt: 0)
         == .retry(reason: "x", delay: .seconds(9)))
+    #expect(
+      Verdict.outcome(of: ActivationFailure("x", remedy: .deferred(.seconds(2))), attempt: 7)
+        == .deferred(reason: "x", delay: .seconds(2)))
+  }
+
+  @Test("an agent has its say in a thread as often as its definition lets it")
+  func threadLimit() {
+    func hasHadItsSay(_ authors: [String?], limit: Int) -> Bool {
+      let comments = authors.map { Post(id: "c", author: $0.map { Person(id: $0) }, content: "x") }
+      let thread = Post(id: "1", content: "x", comments: comments)
+      let loaded = agent("owl") { $0.limits.maxResponsesPerThread = limit }
+      return Relevant.hasHadItsSay(Prepared(agent: loaded, thread: thread, notifications: [], skills: []))
+    }
+    #expect(!hasHadItsSay(["owl", "cat", nil, "owl"], limit: 3))
+    #expect(hasHadItsSay(["owl", "cat", "owl", "owl"], limit: 3))
+    #expect(hasHadItsSay([], limit: 0))
+    #expect(!Relevant.hasHadItsSay(Prepared(agent: agent("owl"), thread: nil, notifications: [], skills: [])))
   }
 
   @Test("fresh tokens have 256 bits and differ")

@@ -110,6 +110,22 @@ import Work
     #expect(try await bench.queue.status().retries == 0)
   }
 
+  @Test func whatIsDeferredWaitsAndCountsNoAttempt() async throws {
+    let bench = try await Bench(maxAttempts: 2)
+    try await bench.push(#"{"agent_id":"a"}"#)
+    var lease = try await bench.lease()
+    let id = lease.activationID
+    for _ in 0..<4 {
+      #expect(try await bench.queue.finish(lease, .deferred(reason: "no supervisor", delay: .milliseconds(20))))
+      #expect(try await bench.claim() == .empty)
+      #expect(try await Self.recoverSomething(bench.queue).retried == 1)
+      lease = try await bench.lease()
+      #expect(lease.activationID == id)
+      #expect(lease.attempt == 0)
+    }
+    #expect(try await bench.queue.dead().isEmpty)
+  }
+
   @Test func aReleasedItemComesBackFirstAndCountsNoAttempt() async throws {
     let bench = try await Bench()
     for agent in ["a", "b"] { try await bench.push(#"{"agent_id":"\#(agent)"}"#) }
