@@ -105,12 +105,14 @@ let package = Package(
 
     // Tests: one folder a target
     .target(
-      name: "TestSupport", dependencies: ["JSON", "Redis", "Hub"], path: "Tests/TestSupport", swiftSettings: strict),
+      name: "TestSupport", dependencies: ["CLinux", "JSON", "Redis", "Hub"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
     tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),
     .testTarget(
-      name: "SandboxTests", dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport"], exclude: ["Golden"],
+      name: "SandboxTests", dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport"],
+      exclude: ["Golden"],
       swiftSettings: strict),
     tests("RedisTests", ["Redis", "TestSupport"]),
     tests("WorkTests", ["Work", "Redis", "JSON", "TestSupport"]),
@@ -133,7 +135,8 @@ let package = Package(
       ]),
     tests("ExecutorsTests", ["Executors", "Agents", "JSON", "TestSupport"]),
     tests(
-      "AcceptanceTests", ["JSON", "HTTPClient", "HTTPServer", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
+      "AcceptanceTests",
+      ["JSON", "HTTPClient", "HTTPServer", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
     // Its C program is compiled by the tests themselves: it runs inside, with nothing of ours beside it.
     tests("HostileTests", ["JSON", "Linux", "Sandbox", "TestSupport"], exclude: ["Resources"]),
   ],

@@ -18,6 +18,9 @@
 #include <unistd.h>
 
 int cl_pipe2(int descriptors[2], int flags) { return pipe2(descriptors, flags); }
+int cl_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
 int cl_unshare(int flags) { return unshare(flags); }
 int cl_setns(int descriptor, int flags) { return setns(descriptor, flags); }
 int cl_open(const char *path, int flags, int mode) { return open(path, flags | O_CLOEXEC, mode); }

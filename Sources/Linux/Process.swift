@@ -58,6 +58,12 @@ public func spawn(
     copies.append(copy)
     posix_spawn_file_actions_adddup2(&actions, copy.number, Int32(target))
   }
+  // Not every library opens with O_CLOEXEC (SwiftNIO's sockets), and a copy in a child keeps a connection from ending.
+  // A program that is itself given by descriptor needs that one until exec.
+  if !executable.hasPrefix("/proc/self/fd/") {
+    let failure = cl_spawn_close_from(&actions, Int32(max(descriptors.count, 3)))
+    if failure != 0 { throw LinuxError("posix_spawn_file_actions_addclosefrom_np", executable, code: failure) }
+  }
   // What we block and ignore is our affair.
   var mask = sigset_t()
   sigemptyset(&mask)

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Redis
 import Synchronization
@@ -53,6 +54,10 @@ public final class RedisServer: Sendable {
     posix_spawn_file_actions_adddup2(&actions, ends[0], 0)
     posix_spawn_file_actions_addopen(&actions, 1, directory + "/log", O_WRONLY | O_CREAT | O_APPEND, 0o600)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    // Other tests' sockets, held open there too, would never seem closed to their peers.
+    guard cl_spawn_close_from(&actions, 3) == 0 else {
+      throw TestServerError("posix_spawn_file_actions_addclosefrom_np")
+    }
     defer { posix_spawn_file_actions_destroy(&actions) }
     // Threads of the Swift runtime may block signals, and a shell that inherits a blocked SIGCHLD waits for ever.
     var attributes = posix_spawnattr_t()

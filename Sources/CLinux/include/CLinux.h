@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -55,6 +56,7 @@ int cl_next_signal(int descriptor);                 // the number; waits
 
 const char *cl_errno_name(int error);                // "ENOENT"; NULL for none
 
+int cl_spawn_close_from(posix_spawn_file_actions_t *actions, int first);  // an errno, as posix_spawn(3)
 int cl_exited(int status);
 int cl_exit_code(int status);
 int cl_signaled(int status);
