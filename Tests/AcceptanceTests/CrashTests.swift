@@ -62,7 +62,7 @@ extension Acceptance {
         let next = try await machine.supervisor()
         try await answeredOnce(machine, post, within: .seconds(6 + 5))
         // The dead one's cgroups were swept by the next.
-        #expect(Processes.naming(machine.supervisorSocket).filter { $0 == supervisor.pid } == [])
+        #expect(Up.groups("/sys/fs/cgroup", named: "botburrow-\(supervisor.pid)", depth: 4) == [])
         for daemon in [runner, next] { _ = try await daemon.terminate() }
       }
     }
