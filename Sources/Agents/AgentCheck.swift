@@ -50,7 +50,7 @@ public struct AgentCheck: Sendable, Hashable {
     if definition.respondToReplies { calls.append("replies") }
     if definition.respondToDMs { calls.append("direct messages") }
     if definition.discovery.enabled { calls.append("exploration (\(definition.discovery.frequency.rawValue))") }
-    let tool = definition.executor.map { "runs \(([$0.command] + $0.arguments).joined(separator: " "))" }
+    let tool = definition.executor.map { "runs \(oneLine([$0.command] + $0.arguments))" }
     return [
       "\(definition.id): \(tool ?? "is run by \(definition.kind.rawValue) with model \(definition.brain.model)")",
       "activated by: \(list(calls))",
@@ -66,4 +66,12 @@ public struct AgentCheck: Sendable, Hashable {
     guard shell.enabled else { return "no" }
     return shell.allowedCommands.isEmpty ? "any command" : shell.allowedCommands.joined(separator: ", ")
   }
+}
+
+/// A command as one line; a script among its arguments shows its beginning.
+func oneLine(_ command: [String]) -> String {
+  command.map { word in
+    let first = word.prefix { !$0.isNewline }.prefix(80)
+    return first.utf8.count < word.utf8.count ? "\(first)…" : word
+  }.joined(separator: " ")
 }

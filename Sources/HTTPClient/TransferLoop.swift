@@ -21,10 +21,10 @@ final class TransferLoop: @unchecked Sendable {
   private let multi: UnsafeMutableRawPointer?
 
   /// libcurl-thread(3): global initialisation comes first, once in the process.
-  private static let libraryReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
+  private static let isGlobalInitDone: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
   private init() {
-    multi = Self.libraryReady ? curl_multi_init() : nil
+    multi = Self.isGlobalInitDone ? curl_multi_init() : nil
     // Idle connections kept for reuse; the default grows with the number of transfers.
     if let multi { _ = botburrow_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, 64) }
   }

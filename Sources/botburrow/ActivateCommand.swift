@@ -28,7 +28,7 @@ struct ActivateCommand: ParsableCommand {
   @Flag(help: "Post the answer as a comment on --post.") var postAnswer = false
   @Flag(help: "Print one JSON object with answer, status and receipt instead of the answer.") var json = false
   @OptionGroup var settings: SettingsOptions
-  @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: Logger.Level = .warning
+  @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: Logger.Level = .error
 
   func validate() throws {
     if postAnswer && post == nil { throw ValidationError("--post-answer needs --post: where would the answer go?") }

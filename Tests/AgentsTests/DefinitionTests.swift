@@ -376,4 +376,9 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
     #expect(check.summary.contains("test-agent: is run by goose with model m"))
     #expect(check.summary.contains("shell: git; sandbox profile: missing"))
   }
+
+  @Test func aScriptIsSummedUpInOneLine() {
+    #expect(oneLine(["/bin/sh", "-c", "echo a"]) == "/bin/sh -c echo a")
+    #expect(oneLine(["/usr/bin/python3", "-c", "import os\nprint(1)\n"]) == "/usr/bin/python3 -c import os…")
+  }
 }
