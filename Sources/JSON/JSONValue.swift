@@ -20,9 +20,9 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension JSONValue {
-  /// Reads one JSON text (RFC 8259). Numbers without a fraction that fit are `integer`.
+  /// Reads one JSON text (RFC 8259). Numbers without a fraction that fit are `integer`; at most 128 levels.
   public init(parsing bytes: some Sequence<UInt8>) throws(JSONError) {
-    self = try JSON.decode(JSONValue.self, from: bytes)
+    self = try JSONParser.parse(bytes)
   }
 
   /// The value under `key` of an object; nil for anything else.

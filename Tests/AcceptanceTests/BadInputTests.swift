@@ -173,7 +173,7 @@ import Testing
   private static let garbage: [(Int, String, String)] = [
     (
       200, "<html>It works!</html>",
-      "Hub: GET /notifications: answered 200 with a body that is not JSON: The given data was not valid JSON."
+      "Hub: GET /notifications: answered 200 with a body that is not JSON: byte 1 can't stand there"
     ),
     (200, "[]", "Hub: GET /notifications: answered 200 with a body in which the whole is not an object"),
     (
