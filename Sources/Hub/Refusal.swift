@@ -41,11 +41,18 @@ extension String {
 
 /// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
 enum RetryAfter {
-  /// How long to wait from `now` (seconds since 1970); nil where the text is neither form. A past date is no wait.
+  /// More than a day is no answer to "when again", and would put work off for ever.
+  static let longest = Duration.seconds(86400)
+
+  /// How long to wait from `now` (seconds since 1970), at most `longest`; nil where the text is neither form. A past date
+  /// is no wait.
   static func duration(_ text: String, now: Int) -> Duration? {
     let text = text.trimmed
-    if !text.isEmpty, text.utf8.allSatisfy({ 48...57 ~= $0 }) { return Int(text).map { .seconds($0) } }
-    return date(text).map { .seconds(max(0, $0 - now)) }
+    if !text.isEmpty, text.utf8.allSatisfy({ 48...57 ~= $0 }) {
+      // More digits than a number holds is long, too.
+      return Int(text).map { min(.seconds($0), longest) } ?? longest
+    }
+    return date(text).map { min(.seconds(max(0, $0 - now)), longest) }
   }
 
   /// IMF-fixdate, the one form senders may use: `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -211,9 +211,9 @@ public final class WorkQueue: Sendable {
 }
 
 extension Duration {
-  /// Whole milliseconds, rounded down.
+  /// Whole milliseconds, rounded down; what would not fit is held at about 300,000 years.
   var milliseconds: Int {
     let (seconds, attoseconds) = components
-    return Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
+    return Int(min(max(seconds, -10_000_000_000_000), 10_000_000_000_000)) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
   }
 }

@@ -1,8 +1,9 @@
 import HTTPClient
-import Hub
 import JSON
 import Synchronization
 import Testing
+
+@testable import Hub
 
 private func client(_ transport: FakeTransport, key: String? = "sesame-123") -> HubClient {
   HubClient(url: "http://hub.example/", apiKey: key, transport: transport, now: { 784_111_777 })
@@ -131,8 +132,8 @@ private func client(_ transport: FakeTransport, key: String? = "sesame-123") -> 
 @Suite struct HubErrorTests {
   /// The exact words for answers that are not what the contract says.
   @Test(arguments: [
-    ("<html>", "answered 200 with a body that is not JSON: The given data was not valid JSON."),
-    ("", "answered 200 with a body that is not JSON: The given data was not valid JSON."),
+    ("<html>", "answered 200 with a body that is not JSON: byte 1 can't stand there"),
+    ("", "answered 200 with a body that is not JSON: the text ends too early"),
     ("[]", "answered 200 with a body in which the whole is not an object"),
     ("{}", "answered 200 with a body in which 'notifications' is missing"),
     (#"{"notifications":{}}"#, "answered 200 with a body in which 'notifications' is not an array"),
@@ -169,7 +170,8 @@ private func client(_ transport: FakeTransport, key: String? = "sesame-123") -> 
 
   @Test(arguments: [
     ("7", Duration.seconds(7)), (" 0 ", .zero), ("Sun, 06 Nov 1994 08:50:07 GMT", .seconds(30)),
-    ("Sun, 06 Nov 1994 08:00:00 GMT", .zero), ("Tue, 29 Feb 2000 00:00:00 GMT", .seconds(951_782_400 - 784_111_777)),
+    ("Sun, 06 Nov 1994 08:00:00 GMT", .zero), ("Tue, 29 Feb 2000 00:00:00 GMT", .seconds(86400)),
+    ("9223372036854775807", .seconds(86400)), ("99999999999999999999", .seconds(86400)),
     ("-1", nil), ("soon", nil), ("", nil), ("Sun, 06 Foo 1994 08:49:37 GMT", nil),
   ])
   func obeysRetryAfter(_ header: String, _ wait: Duration?) async throws {
@@ -178,6 +180,10 @@ private func client(_ transport: FakeTransport, key: String? = "sesame-123") -> 
     }
     #expect(error?.retryAfter == wait)
     #expect(error?.isTransient == true)
+  }
+
+  @Test func readsADateOnALeapDay() {
+    #expect(RetryAfter.duration("Tue, 29 Feb 2000 00:00:00 GMT", now: 951_782_400 - 60) == .seconds(60))
   }
 
   @Test func tellsThatNoAnswerCame() async throws {
