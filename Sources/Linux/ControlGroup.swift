@@ -107,12 +107,17 @@ private func entries(of path: String, type: Int) throws(LinuxError) -> [String] 
   defer { closedir(stream) }
   var names: [String] = []
   while let entry = readdir(stream) {
-    let name = withUnsafePointer(to: &entry.pointee.d_name) {
-      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-    }
+    let name = entryName(entry)
     if name != "." && name != ".." && entry.pointee.d_type == UInt8(type) { names.append(name) }
   }
   return names
+}
+
+/// The name of what readdir(3) found.
+func entryName(_ entry: UnsafeMutablePointer<dirent>) -> String {
+  withUnsafePointer(to: &entry.pointee.d_name) {
+    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+  }
 }
 
 extension Duration {

@@ -41,6 +41,12 @@ public final class Descriptor: Sendable {
     Descriptor(owning: try check(cl_open(path, flags, mode), "open", path))
   }
 
+  /// A new file in the place of whatever had its name: a link that somebody put there is removed, not followed.
+  public static func replacing(_ path: String, mode: Int32) throws(LinuxError) -> Descriptor {
+    if unlink(path) < 0 && errno != ENOENT { throw LinuxError.last("unlink", path) }
+    return try open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
+  }
+
   /// A file in memory that nobody can change any more (memfd_create(2), F_ADD_SEALS).
   public static func sealed(_ bytes: some Collection<UInt8>, name: String) throws(LinuxError) -> Descriptor {
     let file = Descriptor(owning: try check(cl_memfd_create(name), "memfd_create", name))

@@ -20,7 +20,7 @@ public struct ReceiptFolder: Sendable, Hashable {
     // Beside it, so that the rename stays within one file system.
     let fresh = "\(path)/.\(activationID).json.new"
     do {
-      let descriptor = try Descriptor.open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode: 0o640)
+      let descriptor = try Descriptor.replacing(fresh, mode: 0o640)
       try descriptor.write(JSON.encode(receipt, pretty: true) + [UInt8(ascii: "\n")])
     } catch {
       throw ReceiptError("the receipt \(file) can't be written: \(error); does \(path) exist, and is it writable?")

@@ -1,4 +1,3 @@
-import Glibc
 import Linux
 import Synchronization
 
@@ -19,20 +18,4 @@ private final class Box<Value: Sendable>: Sendable {
   private let storage = Mutex<Result<Value, any Error>?>(nil)
   func set(_ result: Result<Value, any Error>) { storage.withLock { $0 = result } }
   var value: Result<Value, any Error>? { storage.withLock { $0 } }
-}
-
-/// Removes a directory of ours with all that is in it.
-func removeTree(_ path: String) {
-  for name in (try? directories(in: path)) ?? [] { removeTree("\(path)/\(name)") }
-  guard let stream = opendir(path) else { return }
-  var names: [String] = []
-  while let entry = readdir(stream) {
-    let name = withUnsafePointer(to: &entry.pointee.d_name) {
-      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-    }
-    if name != "." && name != ".." { names.append(name) }
-  }
-  closedir(stream)
-  for name in names { unlink("\(path)/\(name)") }
-  rmdir(path)
 }

@@ -35,15 +35,12 @@ final class LocalSystem {
   }
 
   private func makeDirectories() throws {
-    try makeDirectory("", owner: (0, 0), mode: 0o755)
-    for name in ["redis", "hub", "receipts", "metrics"] { try makeDirectory("/" + name, owner: account, mode: 0o750) }
-  }
-
-  private func makeDirectory(_ name: String, owner: (uid: uid_t, gid: gid_t), mode: mode_t) throws {
-    let path = directory + name
-    if mkdir(path, mode) < 0 && errno != EEXIST { throw LinuxError.last("mkdir", path) }
-    if chmod(path, mode) < 0 { throw LinuxError.last("chmod", path) }
-    if chown(path, owner.uid, owner.gid) < 0 { throw LinuxError.last("chown", path) }
+    try makeDirectory(directory, owner: (0, 0), mode: 0o755, followsLink: true)
+    for name in ["redis", "hub", "receipts"] { try makeDirectory("\(directory)/\(name)", owner: account, mode: 0o750) }
+    // Sockets of dead processes, perhaps of another user's, who alone could replace them.
+    try removeTree("\(directory)/metrics")
+    // Root's supervisor has a socket there as well. Sticky: the others can't put something else in its place.
+    try makeDirectory("\(directory)/metrics", owner: (0, account.gid), mode: 0o1770)
   }
 
   /// We hold the listener, so the address stays ours while the Hub is started again.
@@ -53,7 +50,7 @@ final class LocalSystem {
     }
     hubListener = try TCPListener.open(address, port: UInt16(port))
     if !options.hubOpen {
-      let key = try Descriptor.open("\(directory)/hub-api-key", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+      let key = try Descriptor.replacing("\(directory)/hub-api-key", mode: 0o600)
       try key.write((apiKey + "\n").utf8)
     }
   }
@@ -183,7 +180,11 @@ final class LocalSystem {
       if let end = try child.ended() {
         complain("\(child.name) ended (\(end)); it is started again in \(child.scheduleRestart().seconds) s")
       }
-      if let time = child.restartAt, time <= ContinuousClock.now { try child.start() }
+      guard let time = child.restartAt, time <= ContinuousClock.now else { continue }
+      do { try child.start() } catch {
+        // Out of memory or processes, most likely: no reason to end what still runs.
+        complain("\(child.name): \(error); it is tried again in \(child.scheduleRestart().seconds) s")
+      }
     }
   }
 
@@ -215,7 +216,7 @@ final class LocalSystem {
       "directory": .string(directory), "pid": .integer(Int64(getpid())),
     ]
     do {
-      let file = try Descriptor.open("\(directory)/up.json", O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+      let file = try Descriptor.replacing("\(directory)/up.json", mode: 0o644)
       try file.write(JSON.encode(state, pretty: true))
     } catch { complain("\(error)") }
     let key = hubListener == nil || options.hubOpen ? "" : "\n  key       \(directory)/hub-api-key"
@@ -238,7 +239,7 @@ final class LocalSystem {
     for child in children.reversed() { child.terminate() }
     for child in children.reversed() { child.awaitEnd(.seconds(8)) }
     unlink("\(directory)/up.json")
-    if isTemporary { removeTree(directory) }
+    if isTemporary { do { try removeTree(directory) } catch { complain("\(error)") } }
   }
 }
 

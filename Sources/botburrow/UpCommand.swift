@@ -51,8 +51,8 @@ struct UpCommand: ParsableCommand {
       // A pipe's reader waits for this line.
       fflush(nil)
       try system.watch(signals)
-    } catch let interruption as LocalSystem.Interrupted {
-      _ = interruption
+    } catch is LocalSystem.Interrupted {
+      // It was told to end while it started.
     }
   }
 }
