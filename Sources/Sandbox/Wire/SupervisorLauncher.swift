@@ -76,7 +76,8 @@ private struct Session: Sendable {
     }
   }
 
-  /// Returns with the receipt. By then nothing of the sandbox lives, so the pipes are at their end once they are empty.
+  /// Returns with the receipt. By then nothing of the sandbox lives, so what is in the pipes is all. Their end is not
+  /// waited for: a process that even SIGKILL could not end may hold them, and must not hold us.
   func receipt() throws -> Receipt {
     var open = [output, errors]
     while true {
@@ -85,7 +86,7 @@ private struct Session: Sendable {
         if try !pipe.1.take(from: pipe.0) { open.removeAll { $0.0 === pipe.0 } }
       }
       if readable[0], case .ended(let receipt) = try connection.next() {
-        for pipe in open { while try pipe.1.take(from: pipe.0) {} }
+        for pipe in open { while try waitReadable([pipe.0], timeout: .zero)[0], try pipe.1.take(from: pipe.0) {} }
         return receipt
       }
     }
@@ -108,7 +109,9 @@ private final class Collector: Sendable {
   /// Takes what is there; false at the end of the stream.
   func take(from pipe: Descriptor) throws(LinuxError) -> Bool {
     var buffer = [UInt8](repeating: 0, count: 65536)
-    let count = buffer.withUnsafeMutableBytes { read(pipe.number, $0.baseAddress, $0.count) }
+    let count = withExtendedLifetime(pipe) {
+      buffer.withUnsafeMutableBytes { read(pipe.number, $0.baseAddress, $0.count) }
+    }
     if count < 0 && errno == EINTR { return true }
     if count < 0 { throw LinuxError.last("read", "the program's output") }
     if count == 0 { return false }
