@@ -53,6 +53,10 @@ public final class Supervisor: Sendable {
   private let report: @Sendable (Event) -> Void
   private let living = Mutex<[ObjectIdentifier: Activation]>([:])
   private let stopping = Atomic<Bool>(false)
+  private let connections = Atomic<Int>(0)
+  /// More than there are ranges of user ids for. Each has a thread; where the kernel gives no more of them, the one that
+  /// accepts would serve a sandbox to its end, deaf to everybody else.
+  private static let connectionLimit = 1200
   /// How long a client may take to say what it wants.
   private static let patience = Duration.seconds(10)
   // Its write end is held by us alone: every PID 1 sees it hang up when we are gone.
@@ -114,7 +118,15 @@ public final class Supervisor: Sendable {
 
   /// Serves one connection on a thread of its own.
   private func serve(_ connection: PacketSocket) {
-    Thread.detach { [self] in run(connection) }
+    if connections.wrappingAdd(1, ordering: .relaxed).newValue > Self.connectionLimit {
+      connections.wrappingSubtract(1, ordering: .relaxed)
+      return refuse(
+        connection, nil, "\(Self.connectionLimit) connections are open, which is the limit; try again later")
+    }
+    Thread.detach { [self] in
+      run(connection)
+      connections.wrappingSubtract(1, ordering: .relaxed)
+    }
   }
 
   /// Serves one connection on the calling thread, to its end.
