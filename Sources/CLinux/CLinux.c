@@ -28,7 +28,6 @@ int cl_openat(int directory, const char *path, int flags, int mode) { return ope
 int cl_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 int cl_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 int cl_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
-int cl_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 int cl_setresuid(uid_t uid) { return setresuid(uid, uid, uid); }
 int cl_setresgid(gid_t gid) { return setresgid(gid, gid, gid); }
 int cl_duplicate_from(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }
@@ -190,7 +189,6 @@ int cl_next_signal(int descriptor) {
 
 const char *cl_errno_name(int error) { return strerrorname_np(error); }
 
-int cl_exited(int status) { return WIFEXITED(status); }
 int cl_exit_code(int status) { return WEXITSTATUS(status); }
 int cl_signaled(int status) { return WIFSIGNALED(status); }
 int cl_signal(int status) { return WTERMSIG(status); }

@@ -76,6 +76,7 @@ public struct ControlGroup: Sendable, Hashable {
   /// Waits until no process is left; false when they are still there after `timeout`.
   public func waitUntilEmpty(timeout: Duration) throws(LinuxError) -> Bool {
     let events = try Descriptor.open(path + "/cgroup.events")
+    defer { withExtendedLifetime(events) {} }
     let deadline = ContinuousClock.now + timeout
     while true {
       lseek(events.number, 0, SEEK_SET)

@@ -5,7 +5,8 @@ import Synchronization
 /// An open file, closed with its last reference.
 ///
 /// The optimizer may let go of an object right after its last use, and reading `number` is a use: hand on the object, not
-/// the number, and let the function that makes the system call keep it alive (`withExtendedLifetime`).
+/// the number, and let the function that makes the system call keep it alive (`withExtendedLifetime`). Otherwise the call
+/// may reach whatever another thread has opened under the same number.
 public final class Descriptor: Sendable {
   /// The number, valid as long as this object lives.
   public let number: Int32
@@ -57,6 +58,7 @@ public final class Descriptor: Sendable {
 
   /// Whether every seal is set, so that its sender can't change it behind our back.
   public var isSealed: Bool {
+    defer { withExtendedLifetime(self) {} }
     let seals = cl_seals(number)
     // What can't be sealed at all answers -1, which has every bit.
     return seals >= 0 && seals & cl_all_seals() == cl_all_seals()
@@ -64,6 +66,7 @@ public final class Descriptor: Sendable {
 
   /// Writes everything.
   public func write(_ bytes: some Collection<UInt8>) throws(LinuxError) {
+    defer { withExtendedLifetime(self) {} }
     let failure: Int32? = Array(bytes).withUnsafeBytes { buffer in
       var written = 0
       while written < buffer.count {
@@ -78,10 +81,14 @@ public final class Descriptor: Sendable {
   }
 
   /// lseek(2) to the beginning.
-  public func rewind() throws(LinuxError) { try check(lseek(number, 0, SEEK_SET), "lseek", "descriptor \(number)") }
+  public func rewind() throws(LinuxError) {
+    defer { withExtendedLifetime(self) {} }
+    try check(lseek(number, 0, SEEK_SET), "lseek", "descriptor \(number)")
+  }
 
   /// One write(2), as files of /proc and cgroupfs want it; `object` names the file in errors.
   func writeAtOnce(_ text: String, _ object: String) throws(LinuxError) {
+    defer { withExtendedLifetime(self) {} }
     let bytes = Array(text.utf8)
     let count = bytes.withUnsafeBytes { Glibc.write(number, $0.baseAddress, $0.count) }
     try check(count, "write", "\(object) ('\(text)')")
@@ -89,6 +96,7 @@ public final class Descriptor: Sendable {
 
   /// Reads to the end, at most `limit` bytes; more is EFBIG.
   public func readAll(limit: Int) throws(LinuxError) -> [UInt8] {
+    defer { withExtendedLifetime(self) {} }
     var content: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 16384)
     while true {

@@ -98,6 +98,7 @@ public struct NetlinkSocket: Sendable {
 
   /// Sends a batch and waits for every acknowledgement; the first refusal is thrown, with `object` in its text.
   public func exchange(_ batch: NetlinkBatch, _ object: @autoclosure () -> String) throws(LinuxError) {
+    defer { withExtendedLifetime(descriptor) {} }
     let sent = batch.bytes.withUnsafeBytes { Glibc.send(descriptor.number, $0.baseAddress, $0.count, 0) }
     try check(sent, "send \(family)", object())
     var missing = batch.acknowledged

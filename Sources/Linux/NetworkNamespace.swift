@@ -37,7 +37,7 @@ public enum NetworkNamespace {
     home: Descriptor, _ messages: NetlinkBatch, _ object: String
   ) throws(LinuxError) -> Descriptor {
     try check(cl_unshare(Int32(CL_NEWNET)), "unshare", "CLONE_NEWNET")
-    defer { if cl_setns(home.number, Int32(CL_NEWNET)) < 0 { abort() } }
+    defer { if withExtendedLifetime(home, { cl_setns(home.number, Int32(CL_NEWNET)) }) < 0 { abort() } }
     let namespace = try current()
     try NetlinkSocket.route().exchange(messages, object)
     return namespace

@@ -115,6 +115,7 @@ public struct ProcessHandle: Sendable {
 
   /// Sends a signal; a process that is gone is no error.
   public func signal(_ number: Int32) throws(LinuxError) {
+    defer { withExtendedLifetime(descriptor) {} }
     if cl_pidfd_kill(descriptor.number, number) < 0 && errno != ESRCH {
       throw LinuxError.last("pidfd_send_signal \(number)", "pid \(pid)")
     }
@@ -122,6 +123,7 @@ public struct ProcessHandle: Sendable {
 
   /// Waits for its end and reaps it; with `now`, nil while it runs.
   public func wait(now: Bool = false) throws(LinuxError) -> ProcessEnd? {
+    defer { withExtendedLifetime(descriptor) {} }
     var (code, status): (Int32, Int32) = (0, 0)
     try check(cl_wait_pidfd(descriptor.number, now ? 1 : 0, &code, &status), "waitid", "pid \(pid)")
     if code == 0 { return nil }

@@ -14,6 +14,7 @@ public struct SignalWatch: Sendable {
 
   /// Waits for the next signal.
   public func next() throws(LinuxError) -> Int32 {
-    try check(cl_next_signal(descriptor.number), "read", "signalfd")
+    defer { withExtendedLifetime(descriptor) {} }
+    return try check(cl_next_signal(descriptor.number), "read", "signalfd")
   }
 }

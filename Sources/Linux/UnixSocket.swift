@@ -28,6 +28,7 @@ public struct PacketSocket: Sendable {
 
   /// Sends one packet; the receiver gets copies of the descriptors. With `waits` false a full queue is EAGAIN.
   public func send(_ bytes: [UInt8], descriptors: [Descriptor] = [], waits: Bool = true) throws(LinuxError) {
+    defer { withExtendedLifetime(descriptor) {} }
     let sent = withExtendedLifetime(descriptors) {
       let numbers = descriptors.map(\.number)
       return bytes.withUnsafeBytes {
@@ -40,6 +41,7 @@ public struct PacketSocket: Sendable {
 
   /// Waits for one packet; nil when the other end is gone.
   public func receive() throws(LinuxError) -> (bytes: [UInt8], descriptors: [Descriptor])? {
+    defer { withExtendedLifetime(descriptor) {} }
     var bytes = [UInt8](repeating: 0, count: Self.packetLimit)
     var numbers = [Int32](repeating: -1, count: 250)
     var count = Int32(numbers.count)
@@ -56,6 +58,7 @@ public struct PacketSocket: Sendable {
 
   /// Who made the other end (SO_PEERCRED).
   public func peer() throws(LinuxError) -> (pid: pid_t, uid: uid_t, gid: gid_t) {
+    defer { withExtendedLifetime(descriptor) {} }
     var (pid, uid, gid): (pid_t, uid_t, gid_t) = (0, 0, 0)
     try check(cl_peer(descriptor.number, &pid, &uid, &gid), "getsockopt SO_PEERCRED", "")
     return (pid, uid, gid)
@@ -86,7 +89,8 @@ public struct PacketListener: Sendable {
 
   /// Waits for one connection.
   public func accept() throws(LinuxError) -> PacketSocket {
-    PacketSocket(Descriptor(owning: try check(cl_accept(descriptor.number), "accept", "")))
+    defer { withExtendedLifetime(descriptor) {} }
+    return PacketSocket(Descriptor(owning: try check(cl_accept(descriptor.number), "accept", "")))
   }
 }
 
@@ -96,6 +100,7 @@ public enum UnixSocket {
   public static func accepts(_ path: String) -> Bool {
     for type in [Int32(SOCK_STREAM.rawValue), seqpacket] {
       let socket = Descriptor(owning: cl_unix_socket(type))
+      defer { withExtendedLifetime(socket) {} }
       // connect(2) to a socket of the other type is EPROTOTYPE.
       if let answer = try? withUnixAddress(path, { Glibc.connect(socket.number, $0, $1) }), answer == 0 { return true }
     }

@@ -19,7 +19,6 @@ int cl_openat(int directory, const char *path, int flags, int mode);
 int cl_no_new_privileges(void);
 int cl_not_dumpable(void);
 int cl_parent_death_signal(int signal);
-int cl_become_subreaper(void);
 int cl_setresuid(uid_t uid);                        // real, effective and saved, all threads
 int cl_setresgid(gid_t gid);
 int cl_duplicate_from(int descriptor, int lowest);  // F_DUPFD_CLOEXEC
@@ -57,7 +56,6 @@ int cl_next_signal(int descriptor);                 // the number; waits
 const char *cl_errno_name(int error);                // "ENOENT"; NULL for none
 
 int cl_spawn_close_from(posix_spawn_file_actions_t *actions, int first);  // an errno, as posix_spawn(3)
-int cl_exited(int status);
 int cl_exit_code(int status);
 int cl_signaled(int status);
 int cl_signal(int status);

@@ -57,5 +57,7 @@ public final class SandboxConnection: Sendable {
   }
 
   /// Ends the sandbox, now.
-  public func hangUp() { shutdown(socket.descriptor.number, Int32(SHUT_RDWR)) }
+  public func hangUp() {
+    _ = withExtendedLifetime(socket) { shutdown(socket.descriptor.number, Int32(SHUT_RDWR)) }
+  }
 }
