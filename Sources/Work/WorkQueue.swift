@@ -214,6 +214,7 @@ extension Duration {
   /// Whole milliseconds, rounded down; what would not fit is held at about 300,000 years.
   var milliseconds: Int {
     let (seconds, attoseconds) = components
-    return Int(min(max(seconds, -10_000_000_000_000), 10_000_000_000_000)) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
+    let limit: Int64 = 10_000_000_000_000
+    return Int(min(max(seconds, -limit), limit)) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
   }
 }
