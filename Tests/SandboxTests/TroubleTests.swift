@@ -126,6 +126,17 @@ private let isRoot = geteuid() == 0
     #expect(try supervisor.stop() == .exited(0))
   }
 
+  @Test func `A supervisor in the leaf of an earlier one makes its tree beside that leaf`() {
+    func base(_ path: String, root: String = "/sys/fs/cgroup") -> String {
+      GroupTree.base(of: ControlGroup(path: path), hasType: { $0.path != root }).path
+    }
+    #expect(base("/sys/fs/cgroup/a.scope/daemons") == "/sys/fs/cgroup/a.scope")
+    #expect(base("/sys/fs/cgroup/a.scope") == "/sys/fs/cgroup/a.scope")
+    #expect(base("/sys/fs/cgroup/my-daemons") == "/sys/fs/cgroup/my-daemons")
+    #expect(base("/sys/fs/cgroup/daemons") == "/sys/fs/cgroup/daemons")
+    #expect(base("/sys/fs/cgroup/daemons", root: "/") == "/sys/fs/cgroup")
+  }
+
   @Test func `Limits become the files of a group, as far as there are controllers`() {
     let limits = Profile.Limits(
       memory: 1 << 20, swap: 0, cpus: 1.5, pids: 7, openFiles: 9, fileSize: 9, timeout: .seconds(1))

@@ -17,7 +17,8 @@ struct GroupTree: Sendable {
     guard ControlGroup.mountPoint(inMountInfo: try readFile("/proc/self/mountinfo")) != nil else {
       return GroupTree(root: nil, controllers: [], shortage: "no cgroup v2 hierarchy is mounted on this host")
     }
-    let own = try ControlGroup.current()
+    let current = try ControlGroup.current()
+    let own = base(of: current, hasType: { $0.value("cgroup.type") != nil })
     sweep(own)
     let available = try own.controllers().intersection(wanted)
     if !available.isEmpty { try makeRoom(in: own, for: available, pid: pid) }
@@ -29,11 +30,23 @@ struct GroupTree: Sendable {
       shortage: "\(own.path) has the controllers [\(available.sorted().joined(separator: " "))]")
   }
 
+  /// Where processes of the supervisor's own group move to.
+  private static let leaf = "daemons"
+
+  /// The group to make the tree in. Whoever an earlier supervisor moved to the leaf, and whom it started since, is in
+  /// there: going down from it again would nest one level deeper with every supervisor. A host's root (it has no type) is
+  /// never left, so a group of that name below it is somebody else's.
+  static func base(of current: ControlGroup, hasType: (ControlGroup) -> Bool) -> ControlGroup {
+    guard current.path.hasSuffix("/" + leaf) else { return current }
+    let parent = ControlGroup(path: String(current.path.dropLast(leaf.utf8.count + 1)))
+    return hasType(parent) ? parent : current
+  }
+
   /// A group with controllers can't hold processes and children both (cgroups(7), "no internal processes"): whoever is
   /// in it moves to a leaf first. The host's root is exempt.
   private static func makeRoom(in own: ControlGroup, for controllers: Set<String>, pid: pid_t) throws(LinuxError) {
     if own.value("cgroup.type") != nil {
-      let leaf = own.child("daemons")
+      let leaf = own.child(leaf)
       do { try leaf.create() } catch  where error.code == EEXIST {}
       for process in (own.value("cgroup.procs") ?? "").split(separator: "\n") {
         do { try leaf.set("cgroup.procs", String(process)) } catch  where error.code == ESRCH {}
