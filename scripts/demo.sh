@@ -110,7 +110,8 @@ done
 links=$(ip -o link | grep -oE ' bb[0-9]+[@:]' || true)
 [ -z "$links" ] || left+=" links $links"
 nft list tables 2>/dev/null | grep -q 'botburrow' && left+=" an nft table"
-groups=$(find /sys/fs/cgroup -maxdepth 4 -type d -name 'botburrow-*' 2>/dev/null || true)
+# An installed system's units have groups too: botburrow-runner@notification.service.
+groups=$(find /sys/fs/cgroup -maxdepth 4 -type d -name 'botburrow-[0-9]*' 2>/dev/null || true)
 [ -z "$groups" ] || left+=" cgroups $groups"
 [ -z "$left" ] || fail "left behind:$left"
 rm -rf "$work"

@@ -23,4 +23,4 @@ for unit in systemd/*.service systemd/*.socket; do
 done
 [ -e systemd/sysusers.conf ] && install -D -m 644 systemd/sysusers.conf "$destination/usr/lib/sysusers.d/botburrow.conf"
 [ -e systemd/tmpfiles.conf ] && install -D -m 644 systemd/tmpfiles.conf "$destination/usr/lib/tmpfiles.d/botburrow.conf"
-echo "installed under $destination$prefix and $destination/etc/botburrow; next: systemd-sysusers, systemctl daemon-reload"
+echo "installed under $destination$prefix and $destination/etc/botburrow; next: systemd-sysusers, systemd-tmpfiles --create, systemctl daemon-reload"
