@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int cl_pipe2(int descriptors[2], int flags) { return pipe2(descriptors, flags); }
@@ -45,6 +46,8 @@ int cl_mount_setattr(int tree, int recursive, uint64_t set) {
   struct mount_attr attributes = {.attr_set = set};
   return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
 }
+
+int cl_has_attribute(const char *path, const char *name) { return getxattr(path, name, NULL, 0) >= 0; }
 
 int cl_landlock_version(void) {
   // LANDLOCK_CREATE_RULESET_VERSION = 1

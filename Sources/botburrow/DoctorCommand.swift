@@ -62,6 +62,12 @@ struct DoctorCommand: ParsableCommand {
         "boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup best-effort")
     }
     let wanted: Set = ["memory", "cpu", "pids"]
+    // What this process lacks counts only where it would make sandboxes itself; 'sandbox run' and 'up' get a scope.
+    let root = (try? readFile("/proc/self/mountinfo")).flatMap(ControlGroup.mountPoint)
+    let all = root.flatMap { try? ControlGroup(path: $0).controllers() } ?? []
+    if DelegatedScope.isNeeded, wanted.isSubset(of: all) {
+      return Finding("cgroup v2", .ok, "memory cpu pids, in units and scopes that systemd delegates", "")
+    }
     let absent = wanted.subtracting((try? group.controllers()) ?? [])
     return Finding(
       "cgroup v2", absent.isEmpty ? .ok : .limited,
@@ -135,7 +141,9 @@ struct DoctorCommand: ParsableCommand {
       while true {
         if case .ended(let receipt) = try connection.next() {
           let good = receipt.exit == .exited(code: 0)
-          return Finding("a sandbox", good ? .ok : .missing, "\(receipt.exit)", "the reason stands beside it")
+          // Its words are those of 'cgroup v2' above, which has the advice.
+          let limits = receipt.json["not_enforced"] == [] ? ", with every limit" : ""
+          return Finding("a sandbox", good ? .ok : .missing, "\(receipt.exit)\(limits)", "the reason stands beside it")
         }
       }
     } catch { return Finding("a sandbox", .missing, "\(error)", "the reason stands beside it") }

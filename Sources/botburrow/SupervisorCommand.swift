@@ -104,12 +104,18 @@ struct SupervisorCommand: ParsableCommand {
     var arguments = ["botburrow", "supervisor", "--serve-descriptor", "3"]
     if let profiles { arguments += ["--profiles", profiles] }
     if let cgroup { arguments += ["--cgroup", cgroup.rawValue] }
+    // The caller's group belongs to its session or unit: no place for groups of ours.
+    var program = "/proc/self/exe"
+    if DelegatedScope.isNeeded {
+      arguments = DelegatedScope.command(Places.executable, Array(arguments.dropFirst()))
+      program = arguments[0]
+    }
     let environment = ["BOTBURROW_INIT", "BOTBURROW_PROFILES", "PATH"].compactMap { name in
       Places.variable(name).map { "\(name)=\($0)" }
     }
     // In a group of its own: a terminal's Ctrl-C is for the program, which may answer it, not for its supervisor.
     _ = try spawn(
-      "/proc/self/exe", arguments, environment: environment,
+      program, arguments, environment: environment,
       descriptors: [0, 1, 2].map(Descriptor.borrowed) + [theirs.descriptor], ownGroup: true)
     theirs.descriptor.close()
     return SandboxConnection(mine)

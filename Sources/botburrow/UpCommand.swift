@@ -35,11 +35,9 @@ struct UpCommand: ParsableCommand {
 
   func run() throws {
     guard geteuid() == 0 else { throw ValidationError("'up' must be started as root: the supervisor makes namespaces") }
-    if let command = DelegatedScope.command(
-      hasSystemd: access("/run/systemd/system", F_OK) == 0, alreadyInside: Places.variable("BOTBURROW_SCOPE") != nil,
-      executable: Places.executable, arguments: Array(CommandLine.arguments.dropFirst()))
-    {
-      try DelegatedScope.enter(command)
+    if DelegatedScope.isNeeded {
+      try DelegatedScope.enter(
+        DelegatedScope.command(Places.executable, Array(CommandLine.arguments.dropFirst())))
     }
     let signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP, SIGCHLD])
     signal(SIGPIPE, SIG_IGN)
@@ -54,29 +52,5 @@ struct UpCommand: ParsableCommand {
     } catch is LocalSystem.Interrupted {
       // It was told to end while it started.
     }
-  }
-}
-
-/// On a systemd host we may make cgroups only in a part of the tree that was delegated to us (systemd's
-/// "Control Group APIs and Delegation"), so `up` runs itself again in such a scope.
-enum DelegatedScope {
-  /// The command that does it; nil where there is nothing to do.
-  static func command(
-    hasSystemd: Bool, alreadyInside: Bool, executable: String, arguments: [String]
-  ) -> [String]? {
-    if !hasSystemd || alreadyInside { return nil }
-    return [
-      "/usr/bin/systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes",
-      "--setenv=BOTBURROW_SCOPE=1", "--", executable,
-    ] + arguments
-  }
-
-  /// Becomes that command.
-  static func enter(_ command: [String]) throws {
-    setenv("BOTBURROW_SCOPE", "1", 1)
-    var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
-    execv(command[0], &arguments)
-    throw LinuxError.last(
-      "execve", command[0], advice: "install systemd, or set BOTBURROW_SCOPE=1 to stay where you are")
   }
 }

@@ -22,6 +22,15 @@ import Testing
     #expect(ControlGroup.own(inProcCgroup: "10::/x\n2:cpu:/y\n") == nil)
   }
 
+  @Test func `A scope is needed on a systemd host, but not where the group is ours already`() {
+    #expect(ControlGroup.needsScope(hasSystemd: true, isInside: false, isDelegated: false))
+    #expect(!ControlGroup.needsScope(hasSystemd: false, isInside: false, isDelegated: false))
+    #expect(!ControlGroup.needsScope(hasSystemd: true, isInside: true, isDelegated: false))
+    #expect(!ControlGroup.needsScope(hasSystemd: true, isInside: false, isDelegated: true))
+    #expect(ControlGroup(path: "/sys/fs/x.scope").parentPath == "/sys/fs")
+    #expect(!ControlGroup(path: "/proc").isDelegated)
+  }
+
   @Test func `Process status`() {
     let status = ProcessStatus(
       text: """

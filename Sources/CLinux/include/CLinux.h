@@ -31,6 +31,7 @@ int cl_all_seals(void);
 int cl_open_tree(const char *path, int recursive);  // a detached copy of the mount at path
 int cl_mount_setattr(int tree, int recursive, uint64_t set);
 
+int cl_has_attribute(const char *path, const char *name);  // an extended attribute of a file, of any value
 int cl_landlock_version(void);                      // 0 or less: none
 int cl_pidfd_open(pid_t pid);
 int cl_pidfd_kill(int pidfd, int signal);
