@@ -9,6 +9,8 @@ PACKAGES := libseccomp-dev libcap-dev libhiredis-dev libcurl4-openssl-dev libyam
 TEST_PACKAGES := prometheus gcc libc6-dev
 BENCH_PACKAGES := bubblewrap runc
 
+# With Swift's runtime inside: the machine that runs it needs no Swift.
+SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 PREFIX ?= /usr/local
 RELEASE := .build/release
 
@@ -23,7 +25,7 @@ test: deps test-deps lint ## run every test (as root; what needs root or a cgrou
 	BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" swift test --skip-build --disable-xctest
 
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
-	swift build -c release --product botburrow-bench
+	$(SWIFT_RELEASE) --product botburrow-bench
 	@scripts/bench.sh $(RELEASE)
 
 lint: ## check the formatting
@@ -36,8 +38,8 @@ build: deps ## build for development
 	swift build
 
 release: deps ## build for use
-	swift build -c release --product botburrow
-	swift build -c release --product botburrow-init
+	$(SWIFT_RELEASE) --product botburrow
+	$(SWIFT_RELEASE) --product botburrow-init
 
 install: release ## install under PREFIX (/usr/local), with units, profiles and the configuration's example
 	scripts/install.sh $(RELEASE) $(DESTDIR) $(PREFIX)
