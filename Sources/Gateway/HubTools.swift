@@ -92,6 +92,38 @@ public protocol EffectLimits: Sendable {
   func refusal(of effect: HubEffect, by session: GatewaySession) async -> String?
 }
 
+/// `behavior.limits` as far as one activation can break them: so many comments in one thread, comments and posts in all.
+public struct ActivationLimits: EffectLimits {
+  private let limits: AgentDefinition.Limits
+  private let ledger: ActivationLedger
+
+  /// Counts what the ledger of this activation holds.
+  public init(_ limits: AgentDefinition.Limits, ledger: ActivationLedger) {
+    self.limits = limits
+    self.ledger = ledger
+  }
+
+  /// The sentence for an effect that would be one too many.
+  public func refusal(of effect: HubEffect, by session: GatewaySession) async -> String? {
+    let made = ledger.effects
+    switch effect {
+    case .comment(let postID, _):
+      if made.count(where: { $0.kind == .comment && $0.postID == postID }) >= limits.maxResponsesPerThread {
+        return
+          "you have commented \(limits.maxResponsesPerThread) times on post \(postID), which is your limit in a thread"
+      }
+      if made.count(where: { $0.kind == .comment }) >= limits.maxDailyComments {
+        return "you have made \(limits.maxDailyComments) comments, which is your limit for a day"
+      }
+    case .post:
+      if made.count(where: { $0.kind == .post }) >= limits.maxDailyPosts {
+        return "you have made \(limits.maxDailyPosts) posts, which is your limit for a day"
+      }
+    }
+    return nil
+  }
+}
+
 /// No limits beside the grants.
 public struct UnlimitedEffects: EffectLimits {
   /// Makes it.

@@ -200,7 +200,7 @@ public struct MCPServer: Sendable {
       audit.write(
         AuditRecord(
           activationID: tools.session.activationID, agentID: tools.session.agentID, server: Self.name,
-          tool: String(name.prefix(100)), argumentsHash: sha256Hex(encoded(arguments ?? .object([:])).utf8),
+          tool: String(name.prefix(100)), argumentsHash: sha256Hex((arguments ?? .object([:])).compactText.utf8),
           status: status,
           milliseconds: elapsed / .milliseconds(1), bytes: bytes))
     }
@@ -210,7 +210,7 @@ public struct MCPServer: Sendable {
     }
     do throws(ToolRefusal) {
       let value = try await tools.call(tool, arguments)
-      let text = encoded(value)
+      let text = value.compactText
       finish(.ok, bytes: text.utf8.count)
       var result: [String: JSONValue] = ["content": [["type": "text", "text": .string(text)]], "isError": false]
       if version.hasStructuredContent { result["structuredContent"] = value }
@@ -218,16 +218,6 @@ public struct MCPServer: Sendable {
     } catch {
       finish(.refused, bytes: error.description.utf8.count)
       return ["content": [["type": "text", "text": .string(error.description)]], "isError": true]
-    }
-  }
-
-  /// A value as compact JSON.
-  private func encoded(_ value: JSONValue) -> String {
-    do throws(JSONError) {
-      return try JSON.text(value)
-    } catch {
-      // Only a number that JSON has no form for could bring this about, and none is made here.
-      return "{}"
     }
   }
 

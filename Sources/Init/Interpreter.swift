@@ -57,7 +57,6 @@ private func perform(_ operation: Operation, index: UInt32) -> Int {
   case PLAN_REMOUNT:
     return setAttributes(currentDirectory, operation.path, flags: 0, set: UInt64(operation.header.argument.0))
   case PLAN_PIVOT_ROOT: return pivotRoot(to: operation.path)
-  case PLAN_WORKING_DIRECTORY: return call(NR_chdir.number, operation.path)
   case PLAN_WRITE:
     let file = call(NR_openat.number, currentDirectory, operation.path, 1 | closeOnExec)
     if file < 0 { return file }

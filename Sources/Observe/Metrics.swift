@@ -42,11 +42,6 @@ public final class Metrics: Sendable {
     update(name, .gauge, labels, accept: !value.isNaN) { series, _ in series.value = value }
   }
 
-  /// Adds to a gauge; a negative amount takes away.
-  public func adjust(_ name: String, _ labels: [(String, String)] = [], by amount: Double) {
-    update(name, .gauge, labels, accept: amount.isFinite) { series, _ in series.value += amount }
-  }
-
   /// Records into a histogram (seconds).
   public func observe(_ name: String, _ labels: [(String, String)] = [], _ value: Double) {
     update(name, .histogram, labels, accept: value.isFinite) { series, buckets in

@@ -14,6 +14,8 @@ struct Launch: Sendable {
   var input: [UInt8]
   /// Who the program is at its gateways.
   var session: GatewaySession
+  /// How much it may make in the Hub.
+  var effectLimits: AgentDefinition.Limits
   /// Reads what comes back.
   var executor: any Executor
 
@@ -47,6 +49,7 @@ struct Launch: Sendable {
         memoryBytes: choice.memoryBytes, cpus: choice.cpus, pids: choice.pids,
         timeoutSeconds: [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) }),
       workingDirectory: plan.workingDirectory)
+    effectLimits = definition.limits
     files = plan.files.map(\.bytes)
     input = plan.input
     session = GatewaySession(

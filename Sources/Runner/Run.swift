@@ -17,7 +17,8 @@ extension Activation {
     let gateways = GatewayListener()
     let server = MCPServer(
       session: launch.session, hub: services.hub, ledger: ledger,
-      audit: Audit(logger: services.logger, metrics: services.metrics), originHosts: [gatewayAddress],
+      audit: Audit(logger: services.logger, metrics: services.metrics),
+      limits: ActivationLimits(launch.effectLimits, ledger: ledger), originHosts: [gatewayAddress],
       now: services.time.now)
     let failure: ActivationFailure
     do {

@@ -36,6 +36,8 @@ struct ActivateCommand: ParsableCommand {
 
   func run() throws {
     let signals = try SignalWatch([SIGINT, SIGTERM])
+    // The Hub's key is in our memory.
+    try hideProcess()
     let configuration = try settings.load()
     bootstrapLogging(level: logLevel, component: "activate")
     let services = try configuration.makeServices(

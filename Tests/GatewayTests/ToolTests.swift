@@ -132,6 +132,31 @@ struct ToolTests {
     #expect(caller.hub.state.calls.isEmpty)
   }
 
+  @Test("an activation makes no more than its agent may make in a thread and in a day")
+  func activationLimits() async throws {
+    let ledger = ActivationLedger()
+    var limits = AgentDefinition.Limits()
+    limits.maxResponsesPerThread = 1
+    limits.maxDailyComments = 2
+    limits.maxDailyPosts = 1
+    let caller = Caller(ledger: ledger, limits: ActivationLimits(limits, ledger: ledger))
+    func comment(_ post: String, _ text: String) async throws -> String? {
+      try await caller.call("create_comment", ["post_id": .string(post), "content": .string(text)]).toolText
+    }
+    _ = try await comment("1", "a")
+    #expect(
+      try await comment("1", "b")
+        == "create_comment: you have commented 1 times on post 1, which is your limit in a thread")
+    _ = try await comment("2", "c")
+    #expect(
+      try await comment("3", "d") == "create_comment: you have made 2 comments, which is your limit for a day")
+    _ = try await caller.call("create_post", ["content": "e"])
+    #expect(
+      try await caller.call("create_post", ["content": "f"]).toolText
+        == "create_post: you have made 1 posts, which is your limit for a day")
+    #expect(ledger.effects.count == 3)
+  }
+
   @Test("every call leaves one audit record without its arguments")
   func audit() async throws {
     let caller = Caller()

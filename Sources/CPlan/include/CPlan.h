@@ -53,7 +53,6 @@ enum plan_code {
   PLAN_COPY_FILE,           // path, argument: mode, descriptor of the content
   PLAN_REMOUNT,             // path, argument: MOUNT_ATTR_* to set
   PLAN_PIVOT_ROOT,          // path: new root
-  PLAN_WORKING_DIRECTORY,   // path
   PLAN_WRITE,               // path: existing file, data
   PLAN_MASK,                // path: hidden if it is there: a file under argument[0] (detached /dev/null), a directory under an empty read-only tmpfs
   PLAN_READ_ONLY,           // path: bound onto itself read-only if it is there
