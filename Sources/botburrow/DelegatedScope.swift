@@ -11,11 +11,12 @@ enum DelegatedScope {
       isDelegated: (try? ControlGroup.current().isDelegated) ?? false)
   }
 
-  /// The command that runs a program there.
+  /// The command that runs a program there. How many tasks a sandbox may have its profile says; systemd's own limit, 15 % of
+  /// what the host allows, would count all of them together.
   static func command(_ executable: String, _ arguments: [String]) -> [String] {
     [
       "/usr/bin/systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes",
-      "--setenv=BOTBURROW_SCOPE=1", "--", executable,
+      "--property=TasksMax=infinity", "--setenv=BOTBURROW_SCOPE=1", "--", executable,
     ] + arguments
   }
 

@@ -21,7 +21,7 @@ struct GroupTree: Sendable {
     let own = base(of: current, hasType: { $0.value("cgroup.type") != nil })
     sweep(own)
     let available = try own.controllers().intersection(wanted)
-    if !available.isEmpty { try makeRoom(in: own, for: available, pid: pid) }
+    if !available.isEmpty { try makeRoom(in: own, for: available) }
     let root = own.child("botburrow-\(pid)")
     try root.create()
     if !available.isEmpty { try root.delegate(available.sorted()) }
@@ -44,15 +44,21 @@ struct GroupTree: Sendable {
 
   /// A group with controllers can't hold processes and children both (cgroups(7), "no internal processes"): whoever is
   /// in it moves to a leaf first. The host's root is exempt.
-  private static func makeRoom(in own: ControlGroup, for controllers: Set<String>, pid: pid_t) throws(LinuxError) {
-    if own.value("cgroup.type") != nil {
-      let leaf = own.child(leaf)
-      do { try leaf.create() } catch  where error.code == EEXIST {}
-      for process in (own.value("cgroup.procs") ?? "").split(separator: "\n") {
-        do { try leaf.set("cgroup.procs", String(process)) } catch  where error.code == ESRCH {}
-      }
+  private static func makeRoom(in own: ControlGroup, for controllers: Set<String>) throws(LinuxError) {
+    var left = 20
+    while true {
+      if own.value("cgroup.type") != nil { try empty(own) }
+      // Somebody in the group may have started a process since we looked.
+      do { return try own.delegate(controllers.sorted()) } catch  where error.code == EBUSY && left > 0 { left -= 1 }
     }
-    try own.delegate(controllers.sorted())
+  }
+
+  private static func empty(_ own: ControlGroup) throws(LinuxError) {
+    let leaf = own.child(leaf)
+    do { try leaf.create() } catch  where error.code == EEXIST {}
+    for process in (own.value("cgroup.procs") ?? "").split(separator: "\n") {
+      do { try leaf.set("cgroup.procs", String(process)) } catch  where error.code == ESRCH {}
+    }
   }
 
   /// Removes the groups of supervisors that are no more, one that had our own number included (in a container numbers come
