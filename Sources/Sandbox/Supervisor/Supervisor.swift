@@ -194,9 +194,9 @@ public final class Supervisor: Sendable {
 
   /// A client that is gone doesn't read its answer; everything else is worth a word.
   func answer(_ connection: PacketSocket, _ message: SupervisorMessage, descriptors: [Descriptor] = []) {
-    do {
-      try connection.send(try JSON.encode(message), descriptors: descriptors)
-    } catch let error as LinuxError where error.code == EPIPE || error.code == ECONNRESET {
+    do throws(LinuxError) {
+      try connection.send(message.bytes, descriptors: descriptors)
+    } catch where error.code == EPIPE || error.code == ECONNRESET {
     } catch {
       report(.trouble("answer: \(error)"))
     }

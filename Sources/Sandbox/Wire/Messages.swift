@@ -12,8 +12,9 @@ struct ClientMessage: Codable, Sendable, Hashable {
   var signal: Int32?
 }
 
-/// From the supervisor.
-struct SupervisorMessage: Codable, Sendable {
+/// From the supervisor. Written and read by hand: `Codable` tries each kind of value in turn, and a sandbox's client waits
+/// for it.
+struct SupervisorMessage: Sendable {
   /// The listeners' names, in the order of the descriptors that travel along. Comes first, also when there are none.
   var listening: [String]?
   /// The program runs.
@@ -22,6 +23,27 @@ struct SupervisorMessage: Codable, Sendable {
   var ended: JSONValue?
   /// There was nothing to run: why, in a sentence.
   var refused: String?
+
+  /// One JSON object with the members that are there.
+  var bytes: [UInt8] {
+    var members: [String: JSONValue] = [:]
+    members["listening"] = listening.map { .array($0.map { .string($0) }) }
+    members["started"] = started.map { .bool($0) }
+    members["ended"] = ended
+    members["refused"] = refused.map { .string($0) }
+    return Array(JSONValue.object(members).compactText.utf8)
+  }
+}
+
+extension SupervisorMessage {
+  /// Reads one.
+  init(parsing bytes: [UInt8]) throws(JSONError) {
+    let message = try JSONValue(parsing: bytes)
+    listening = message["listening"]?.array?.compactMap(\.string)
+    started = message["started"]?.bool
+    ended = message["ended"]
+    refused = message["refused"]?.string
+  }
 }
 
 /// The supervisor would not, or could not, run it.

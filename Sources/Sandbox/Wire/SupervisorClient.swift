@@ -45,7 +45,7 @@ public final class SandboxConnection: Sendable {
     guard let packet = try socket.receive() else {
       throw SandboxRefused("the supervisor went away; the sandbox ended with it")
     }
-    let message = try JSON.decode(SupervisorMessage.self, from: packet.bytes)
+    let message = try SupervisorMessage(parsing: packet.bytes)
     if let names = message.listening {
       return .listening(Dictionary(zip(names, packet.descriptors)) { first, _ in first })
     }
