@@ -33,10 +33,6 @@ public final class ActivationLedger: Sendable {
 
   /// Everything that was made, in order.
   public var effects: [Effect] { state.withLock { $0.effects } }
-  /// Whether the agent itself commented on that post.
-  public func hasCommented(on postID: String) -> Bool {
-    state.withLock { $0.effects.contains { $0.kind == .comment && $0.postID == postID } }
-  }
 
   func record(_ effect: Effect) {
     state.withLock { if !$0.effects.contains(effect) { $0.effects.append(effect) } }

@@ -44,6 +44,4 @@ public struct ServerRequest: Sendable {
     let wanted = name.lowercased()
     return headers.first { $0.name.lowercased() == wanted }?.value
   }
-  /// The first query value of that name.
-  public func queryValue(_ name: String) -> String? { query.first { $0.name == name }?.value }
 }

@@ -53,9 +53,10 @@ enum Daemon {
     _ body: @escaping @Sendable () async throws -> Void
   ) throws {
     let (done, finished) = try makePipe()
-    let task = Task.detached {
+    let outcome = Outcome()
+    Task.detached {
       defer { finished.close() }
-      try await body()
+      do { try await body() } catch { outcome.set("\(error)") }
     }
     var stopping = false
     while true {
@@ -66,13 +67,6 @@ enum Daemon {
       stopping = true
       Task.detached { await stop() }
     }
-    let (result, read) = try makePipe()
-    let outcome = Outcome()
-    Task.detached {
-      defer { read.close() }
-      do { try await task.value } catch { outcome.set("\(error)") }
-    }
-    _ = try waitReadable([result], timeout: nil)
     if let failure = outcome.text {
       complain(failure)
       throw ExitCode.failure

@@ -61,7 +61,7 @@ struct DoctorCommand: ParsableCommand {
         "cgroup v2", .limited, "not mounted",
         "boot with systemd.unified_cgroup_hierarchy=1, or use --cgroup best-effort")
     }
-    let wanted: Set = ["memory", "cpu", "pids"]
+    let wanted = Supervisor.neededControllers
     // What this process lacks counts only where it would make sandboxes itself; 'sandbox run' and 'up' get a scope.
     let root = (try? readFile("/proc/self/mountinfo")).flatMap(ControlGroup.mountPoint)
     let all = root.flatMap { try? ControlGroup(path: $0).controllers() } ?? []

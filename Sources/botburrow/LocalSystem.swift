@@ -79,8 +79,9 @@ final class LocalSystem {
     for pool in Pool.allCases where settings.runners.isEmpty || settings.runners[pool.rawValue] != nil {
       try begin(daemon("runner-\(pool.rawValue)", ["runner", "--pool", pool.rawValue, "--grace", "5"]))
     }
-    for child in children where child.name != "redis" {
-      try awaitSocket("\(directory)/metrics/\(child.name).sock", of: child.name, signals, unless: child.name == "hub")
+    // The Hub's listener is ours and takes connections already.
+    for child in children where child.name != "redis" && child.name != "hub" {
+      try awaitSocket("\(directory)/metrics/\(child.name).sock", of: child.name, signals)
     }
   }
 
@@ -106,7 +107,7 @@ final class LocalSystem {
     if options.hubOpen { arguments.append("--open") }
     for agent in agentIDs() { arguments += ["--agent", agent] }
     return ChildProcess(
-      name: "hub", arguments: arguments + asUser("hub"), environment: ["HUB_API_KEY=\(apiKey)"],
+      name: "hub", arguments: arguments + asUser, environment: ["HUB_API_KEY=\(apiKey)"],
       extraDescriptor: hubListener?.descriptor)
   }
 
@@ -131,14 +132,14 @@ final class LocalSystem {
     // The file's own URL may hold a password, and arguments can be read by everybody: each daemon finds it in the file.
     if settings.redisURL == nil || options.settings.redis != nil { arguments += ["--redis", redisURL] }
     arguments += ["--hub", hubURL, "--socket", socket, "--receipts", receipts]
-    arguments += ["--metrics", "unix:\(directory)/metrics/\(name).sock"] + asUser(name)
+    arguments += ["--metrics", "unix:\(directory)/metrics/\(name).sock"] + asUser
     // The file's ${NAME}s are resolved in each daemon, so each needs our environment; the Hub's key is in it too.
     var environment = SettingsOptions.environment()
     environment["HUB_API_KEY"] = settings.hub?.apiKey ?? apiKey
     return ChildProcess(name: name, arguments: arguments, environment: environment.map { "\($0.key)=\($0.value)" })
   }
 
-  private func asUser(_ name: String) -> [String] {
+  private var asUser: [String] {
     ["--run-as", "\(account.uid)", "--die-with", "\(getpid())", "--log-level", options.logLevel]
   }
 
@@ -154,7 +155,7 @@ final class LocalSystem {
   private func policy() throws -> Profile.ControlGroupPolicy {
     if let asked = options.cgroup { return asked }
     guard let controllers = try? ControlGroup.current().controllers() else { return .bestEffort }
-    return controllers.isSuperset(of: ["memory", "cpu", "pids"]) ? .required : .bestEffort
+    return controllers.isSuperset(of: Supervisor.neededControllers) ? .required : .bestEffort
   }
 
   // MARK: Keeping them running
@@ -189,10 +190,9 @@ final class LocalSystem {
   }
 
   /// Waits until something answers at a socket. A signal, or the child's end, ends the wait.
-  private func awaitSocket(_ path: String, of name: String, _ signals: SignalWatch, unless skip: Bool = false) throws {
-    if skip { return }
+  private func awaitSocket(_ path: String, of name: String, _ signals: SignalWatch) throws {
     let deadline = ContinuousClock.now + .seconds(20)
-    while !accepts(path) {
+    while !UnixSocket.accepts(path) {
       if try waitReadable([signals.descriptor], timeout: .milliseconds(20))[0], try signals.next() != SIGCHLD {
         throw Interrupted()
       }
@@ -201,11 +201,6 @@ final class LocalSystem {
       }
       if ContinuousClock.now > deadline { throw ValidationError("\(name) did not answer at \(path) within 20 s") }
     }
-  }
-
-  private func accepts(_ path: String) -> Bool {
-    if access(path, F_OK) < 0 { return false }
-    return UnixSocket.accepts(path)
   }
 
   /// What the operator wants to know now; the same for programs in up.json.

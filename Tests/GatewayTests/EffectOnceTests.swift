@@ -41,7 +41,7 @@ struct EffectOnceTests {
     #expect(again.isToolError == false)
     #expect(again["result"]?["structuredContent"]?["already_made"] == true)
     #expect(caller.hub.state.comments.map(\.content) == ["Hello"])
-    #expect(second.hasCommented(on: "12"))
+    #expect(second.effects.contains { $0.kind == .comment && $0.postID == "12" })
   }
 
   @Test("another order of posts in a second run loses none")

@@ -48,13 +48,12 @@ enum {
   NR_clone3 = SYS_clone3, NR_clone = SYS_clone, NR_setns = SYS_setns, NR_unshare = SYS_unshare, NR_sendmsg = SYS_sendmsg,
   NR_recvfrom = SYS_recvfrom, NR_sendto = SYS_sendto, NR_setresuid = SYS_setresuid, NR_setresgid = SYS_setresgid,
   NR_setgroups = SYS_setgroups, NR_sethostname = SYS_sethostname, NR_mount = SYS_mount, NR_umount2 = SYS_umount2,
-  NR_pivot_root = SYS_pivot_root, NR_chdir = SYS_chdir, NR_fchdir = SYS_fchdir, NR_mkdirat = SYS_mkdirat, NR_symlinkat = SYS_symlinkat,
-  NR_openat = SYS_openat, NR_fchmod = SYS_fchmod, NR_fchmodat = SYS_fchmodat, NR_copy_file_range = SYS_copy_file_range,
-  NR_sendfile = SYS_sendfile, NR_move_mount = SYS_move_mount, NR_open_tree = SYS_open_tree, NR_mount_setattr = SYS_mount_setattr,
+  NR_pivot_root = SYS_pivot_root, NR_chdir = SYS_chdir, NR_mkdirat = SYS_mkdirat, NR_symlinkat = SYS_symlinkat,
+  NR_openat = SYS_openat, NR_fchmod = SYS_fchmod, NR_fchmodat = SYS_fchmodat,   NR_sendfile = SYS_sendfile, NR_move_mount = SYS_move_mount, NR_open_tree = SYS_open_tree, NR_mount_setattr = SYS_mount_setattr,
   NR_prlimit64 = SYS_prlimit64, NR_prctl = SYS_prctl, NR_capset = SYS_capset, NR_capget = SYS_capget,
   NR_close_range = SYS_close_range, NR_seccomp = SYS_seccomp, NR_ppoll = SYS_ppoll, NR_wait4 = SYS_wait4, NR_kill = SYS_kill,
-  NR_getppid = SYS_getppid, NR_setsid = SYS_setsid, NR_execve = SYS_execve, NR_rt_sigprocmask = SYS_rt_sigprocmask,
-  NR_signalfd4 = SYS_signalfd4, NR_fstat = SYS_fstat, NR_dup3 = SYS_dup3, NR_fcntl = SYS_fcntl, NR_lseek = SYS_lseek,
+  NR_setsid = SYS_setsid, NR_execve = SYS_execve, NR_rt_sigprocmask = SYS_rt_sigprocmask,
+  NR_signalfd4 = SYS_signalfd4, NR_lseek = SYS_lseek,
   NR_pipe2 = SYS_pipe2,
 };
 enum { INIT_CLONE_PIDFD = CLONE_PIDFD, INIT_CLONE_PARENT = CLONE_PARENT };

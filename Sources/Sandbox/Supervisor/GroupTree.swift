@@ -4,7 +4,7 @@ import Linux
 /// The supervisor's part of the cgroup tree: one group of its own, with one below it per activation.
 struct GroupTree: Sendable {
   /// Controllers that limits need.
-  static let wanted = ["memory", "cpu", "pids", "io"]
+  static let wanted = Supervisor.neededControllers.union(["io"])
   /// Where activations' groups are made; nil on a host without cgroup v2.
   let root: ControlGroup?
   /// Controllers that activations get.

@@ -69,13 +69,7 @@ struct LiveSandbox {
     let wanted = request.listeners.map {
       PacketFilter.Way(interface: slot.link.index, source: slot.link.inside, destination: gateway, port: $0.port)
     }
-    let failure = supervisor.network.filter.withLock { filter -> LinuxError? in
-      do throws(LinuxError) {
-        try filter.open(wanted)
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    try supervisor.network.filter.withLock { (filter) throws(LinuxError) in try filter.open(wanted) }
     ways = wanted
   }
 
@@ -269,13 +263,7 @@ struct LiveSandbox {
     }
     if !way.isEmpty {
       attempt { () throws(LinuxError) in
-        let failure = supervisor.network.filter.withLock { filter -> LinuxError? in
-          do throws(LinuxError) {
-            try filter.close(way)
-            return nil
-          } catch { return error }
-        }
-        if let failure { throw failure }
+        try supervisor.network.filter.withLock { (filter) throws(LinuxError) in try filter.close(way) }
       }
     }
     // With its last reference the kernel takes the namespace, and with that the link.

@@ -82,13 +82,7 @@ final class NetworkPool: Sendable {
       gateway: gateway)
     // Home's socket is shared; the visit itself is this thread's own.
     let namespace = try NetworkNamespace.make(wired: link, home: home)
-    let failure = links.withLock { socket -> LinuxError? in
-      do throws(LinuxError) {
-        try NetworkNamespace.connect(link, through: socket)
-        return nil
-      } catch { return error }
-    }
-    if let failure { throw failure }
+    try links.withLock { (socket) throws(LinuxError) in try NetworkNamespace.connect(link, through: socket) }
     return NetworkSlot(link: link, namespace: namespace)
   }
 }

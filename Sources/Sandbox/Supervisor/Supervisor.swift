@@ -196,11 +196,14 @@ public final class Supervisor: Sendable {
   func answer(_ connection: PacketSocket, _ message: SupervisorMessage, descriptors: [Descriptor] = []) {
     do throws(LinuxError) {
       try connection.send(message.bytes, descriptors: descriptors)
-    } catch where error.code == EPIPE || error.code == ECONNRESET {
+    } catch  where error.code == EPIPE || error.code == ECONNRESET {
     } catch {
       report(.trouble("answer: \(error)"))
     }
   }
+
+  /// cgroup controllers without which a profile's limits on memory, cpu and pids are not enforced.
+  public static let neededControllers: Set = ["memory", "cpu", "pids"]
 
   /// Which limits are enforced here, in words for the log.
   public var enforcement: String {
