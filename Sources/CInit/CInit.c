@@ -1,5 +1,4 @@
 #include "CInit.h"
-#include <asm/stat.h>
 
 // SwiftPM gives an executable's main this name.
 extern int Init_main(int argc, char **argv);
@@ -16,10 +15,12 @@ __attribute__((used, noreturn)) void init_enter(long *stack) {
   for (;;) sys6(SYS_exit_group, code, 0, 0, 0, 0, 0);
 }
 
-long init_file_mode(int descriptor) {
-  struct stat status;
-  long answer = sys6(SYS_fstat, descriptor, (long)&status, 0, 0, 0, 0);
-  return answer < 0 ? answer : (long)status.st_mode;
+long init_receive(int socket, void *bytes, size_t count) {
+  // Room for SCM_MAX_FD descriptors behind a cmsghdr.
+  static long space[2 + 253 / 2 + 1];
+  struct init_iovec vector = {bytes, count};
+  struct init_msghdr message = {.vectors = &vector, .vector_count = 1, .control = space, .control_length = sizeof space};
+  return sys6(SYS_recvmsg, socket, (long)&message, 0x40000000 /* MSG_CMSG_CLOEXEC */, 0, 0, 0);
 }
 
 // The compiler may call these for copies and zeroing; nothing else provides them here.

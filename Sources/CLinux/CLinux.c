@@ -2,17 +2,21 @@
 #include "CLinux.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/mount.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -34,6 +38,11 @@ int cl_setresgid(gid_t gid) { return setresgid(gid, gid, gid); }
 int cl_duplicate_from(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }
 
 int cl_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+int cl_memfd_program(const char *name) {
+  // MFD_EXEC (since Linux 6.3); older kernels don't know it, and need no such word.
+  int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10);
+  return descriptor < 0 && errno == EINVAL ? cl_memfd_create(name) : descriptor;
+}
 int cl_all_seals(void) { return F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE; }
 int cl_seal(int descriptor) { return fcntl(descriptor, F_ADD_SEALS, cl_all_seals()); }
 int cl_seals(int descriptor) { return fcntl(descriptor, F_GET_SEALS); }
@@ -45,6 +54,27 @@ int cl_open_tree(const char *path, int recursive) {
 int cl_mount_setattr(int tree, int recursive, uint64_t set) {
   struct mount_attr attributes = {.attr_set = set};
   return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
+}
+
+int cl_move_mount(int tree, const char *path) {
+  return (int)syscall(SYS_move_mount, tree, "", AT_FDCWD, path, 4 /* MOVE_MOUNT_F_EMPTY_PATH */);
+}
+int cl_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options) {
+  return mount(source, target, type, flags, options);
+}
+int cl_unmount_detached(const char *path) { return umount2(path, MNT_DETACH); }
+int cl_pivot_root(const char *root, const char *old) { return (int)syscall(SYS_pivot_root, root, old); }
+int cl_is_proc(const char *path) {
+  struct statfs status;
+  return statfs(path, &status) == 0 && status.f_type == PROC_SUPER_MAGIC;
+}
+int cl_device_number(const char *path, unsigned *major_number, unsigned *minor_number) {
+  struct stat status;
+  if (stat(path, &status) < 0) return -1;
+  if (!S_ISCHR(status.st_mode)) { errno = ENODEV; return -1; }
+  *major_number = major(status.st_rdev);
+  *minor_number = minor(status.st_rdev);
+  return 0;
 }
 
 int cl_has_attribute(const char *path, const char *name) { return getxattr(path, name, NULL, 0) >= 0; }
@@ -68,8 +98,11 @@ int cl_wait_pidfd(int pidfd, int no_hang, int *code, int *status) {
   return answer;
 }
 
-void cl_reap_children_of_thread(void) {
-  while (waitpid(-1, NULL, __WALL | __WNOTHREAD) > 0 || errno == EINTR) {}
+pid_t cl_wait_child_of_thread(void) {
+  pid_t child;
+  do child = waitpid(-1, NULL, __WALL | __WNOTHREAD);
+  while (child < 0 && errno == EINTR);
+  return child;
 }
 
 int cl_seqpacket_pair(int descriptors[2]) { return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, descriptors); }

@@ -1,12 +1,10 @@
 import CInit
 import CPlan
 
-let msRecursive: UInt = 0x4000
-let msPrivate: UInt = 0x40000
 private let emptyPath = 0x1000  // AT_EMPTY_PATH
 private let recursive = 0x8000  // AT_RECURSIVE
 private let readOnlyAttributes: UInt64 = 1 | 2 | 4  // MOUNT_ATTR_RDONLY | NOSUID | NODEV
-private let readOnlyFlags = 1 | 2 | 4 | 8  // MS_RDONLY | NOSUID | NODEV | NOEXEC
+let readOnlyFlags = 1 | 2 | 4 | 8  // MS_RDONLY | NOSUID | NODEV | NOEXEC
 
 func length(_ text: Int) -> Int {
   guard let base = UnsafePointer<UInt8>(bitPattern: text) else { return 0 }
@@ -57,15 +55,6 @@ func copy(from source: Int, to file: Int) -> Int {
   }
 }
 
-/// The old root is stacked under the new one and then let go, so no directory has to hold it (pivot_root(2), notes).
-func pivotRoot(to path: Int) -> Int {
-  var answer = call(NR_chdir.number, path)
-  if answer >= 0 { answer = call(NR_pivot_root.number, text("."), text(".")) }
-  if answer >= 0 { answer = call(NR_umount2.number, text("."), 2 /* MNT_DETACH */) }
-  if answer >= 0 { answer = call(NR_chdir.number, text("/")) }
-  return answer
-}
-
 func setAttributes(_ directory: Int, _ path: Int, flags: Int, set: UInt64) -> Int {
   var attributes = mount_attr(attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0)
   return withUnsafePointer(to: &attributes) { attributes in
@@ -73,30 +62,9 @@ func setAttributes(_ directory: Int, _ path: Int, flags: Int, set: UInt64) -> In
   }
 }
 
-/// Hides a path of /proc. Nothing else runs in this tree yet, so the inode that is looked at is the one that is hidden.
-func mask(_ path: Int) -> Int {
-  // O_PATH|O_NOFOLLOW
-  let target = call(NR_openat.number, currentDirectory, path, 0o10000000 | 0o400000 | closeOnExec)
-  if target == -Int(ENOENT) { return 0 }
-  if target < 0 { return target }
-  let mode = init_file_mode(Int32(target))
-  _ = call(NR_close.number, target)
-  if mode < 0 { return mode }
-  if mode & 0o170000 == 0o040000 {
-    return call(NR_mount.number, text("tmpfs"), path, text("tmpfs"), readOnlyFlags, text("size=0,nr_inodes=2"))
-  }
-  let null = call(NR_open_tree.number, currentDirectory, text("/dev/null"), 1 | closeOnExec)
-  if null < 0 { return null }
-  let nullMode = init_file_mode(Int32(null))
-  // CVE-2025-31133: a "/dev/null" that is something else would show what should be hidden.
-  if nullMode & 0o170000 != 0o020000 { return -Int(ENODEV) }
-  return attach(tree: null, at: path)
-}
-
-/// Makes a path that is there read-only, with everything mounted below it.
+/// Makes a path read-only, with everything mounted below it.
 func makeReadOnly(_ path: Int) -> Int {
   let tree = call(NR_open_tree.number, currentDirectory, path, 1 | recursive | closeOnExec)
-  if tree == -Int(ENOENT) { return 0 }
   if tree < 0 { return tree }
   let answer = setAttributes(tree, text(""), flags: emptyPath | recursive, set: readOnlyAttributes)
   if answer < 0 { return answer }

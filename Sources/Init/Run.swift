@@ -79,7 +79,6 @@ private func relocate(_ base: UnsafeMutableRawPointer, _ offset: Int) -> UnsafeM
 }
 
 private func supervise(child: Int, signals: Int) -> Never {
-  var ended = false
   while true {
     var polled = (
       init_pollfd(descriptor: Int32(PLAN_FD_CONTROL.number), events: pollIn, returned: 0),
@@ -89,18 +88,18 @@ private func supervise(child: Int, signals: Int) -> Never {
     let count = withUnsafeMutableBytes(of: &polled) { call(NR_ppoll.number, address($0.baseAddress), 3, 0, 0, 8) }
     if count < 0 { continue }
     if polled.1.returned != 0 { exit(128 + signalKill) }
-    if polled.2.returned & pollIn != 0 { reap(child, signals, &ended) }
+    if polled.2.returned & pollIn != 0 { reap(child, signals) }
     if polled.0.returned != 0 {
-      // The supervisor hangs up once it has read all that it wants to know of us.
+      // A supervisor that hangs up wants us to end.
       let (order, value) = awaitOrder()
-      if UInt32(order) == ORDER_SIGNAL.rawValue && !ended {
+      if UInt32(order) == ORDER_SIGNAL.rawValue {
         _ = call(NR_kill.number, -child, Int(value))
       }
     }
   }
 }
 
-private func reap(_ child: Int, _ signals: Int, _ ended: inout Bool) {
+private func reap(_ child: Int, _ signals: Int) {
   // signalfd_siginfo is 128 bytes; its content doesn't matter.
   var ignored: (SIMD64<UInt8>, SIMD64<UInt8>) = (.init(), .init())
   _ = withUnsafeMutableBytes(of: &ignored) { call(NR_read.number, signals, address($0.baseAddress), $0.count) }
@@ -111,8 +110,9 @@ private func reap(_ child: Int, _ signals: Int, _ ended: inout Bool) {
     }
     if pid <= 0 { return }
     if pid == child {
-      ended = true
+      // With us the kernel ends whatever it left behind.
       report(REPORT_EXITED, value: status)
+      exit(0)
     }
   }
 }

@@ -56,6 +56,16 @@ public final class Descriptor: Sendable {
     return file
   }
 
+  /// A program in memory that nobody can change any more: a sandbox that finds a way to its own program's file can't
+  /// rewrite what the next one runs (CVE-2019-5736).
+  public static func sealedProgram(_ path: String, name: String) throws(LinuxError) -> Descriptor {
+    let content = try Descriptor.open(path).readAll(limit: 64 << 20)
+    let file = Descriptor(owning: try check(cl_memfd_program(name), "memfd_create", name))
+    try file.write(content)
+    try check(cl_seal(file.number), "fcntl F_ADD_SEALS", name)
+    return file
+  }
+
   /// Whether every seal is set, so that its sender can't change it behind our back.
   public var isSealed: Bool {
     defer { withExtendedLifetime(self) {} }

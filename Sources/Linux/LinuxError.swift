@@ -41,7 +41,7 @@ public func errorName(_ code: Int32) -> String {
 
 /// Gives the result of a call, or throws its errno.
 @discardableResult
-func check<Number: SignedInteger>(
+public func check<Number: SignedInteger>(
   _ result: Number, _ operation: String, _ object: @autoclosure () -> String
 ) throws(LinuxError) -> Number {
   if result < 0 { throw LinuxError.last(operation, object()) }

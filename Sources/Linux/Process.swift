@@ -131,9 +131,6 @@ public struct ProcessHandle: Sendable {
   }
 }
 
-/// Waits for and reaps every child that the calling thread started, whatever is still known of it.
-public func reapChildren() { cl_reap_children_of_thread() }
-
 /// Waits until one of the descriptors has something (POLLIN, or its peer is gone) or the time is up.
 /// Returns which; empty at the time-out.
 public func waitReadable(_ descriptors: [Descriptor?], timeout: Duration?) throws(LinuxError) -> [Bool] {

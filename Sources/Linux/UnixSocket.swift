@@ -39,11 +39,13 @@ public struct PacketSocket: Sendable {
     try check(sent, "sendmsg", "packet of \(bytes.count) bytes")
   }
 
-  /// Waits for one packet; nil when the other end is gone.
-  public func receive() throws(LinuxError) -> (bytes: [UInt8], descriptors: [Descriptor])? {
+  /// Waits for one packet; nil when the other end is gone. A larger one, or one with more descriptors, is EMSGSIZE.
+  public func receive(
+    limit: Int = Self.packetLimit, descriptors: Int = 250
+  ) throws(LinuxError) -> (bytes: [UInt8], descriptors: [Descriptor])? {
     defer { withExtendedLifetime(descriptor) {} }
-    var bytes = [UInt8](repeating: 0, count: Self.packetLimit)
-    var numbers = [Int32](repeating: -1, count: 250)
+    var bytes = [UInt8](repeating: 0, count: limit)
+    var numbers = [Int32](repeating: -1, count: descriptors)
     var count = Int32(numbers.count)
     let length = bytes.withUnsafeMutableBytes {
       cl_receive_packet(descriptor.number, $0.baseAddress, $0.count, &numbers, &count)

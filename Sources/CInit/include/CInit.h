@@ -2,6 +2,7 @@
 #pragma once
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
@@ -54,7 +55,9 @@ enum {
   NR_close_range = SYS_close_range, NR_seccomp = SYS_seccomp, NR_ppoll = SYS_ppoll, NR_wait4 = SYS_wait4, NR_kill = SYS_kill,
   NR_setsid = SYS_setsid, NR_execve = SYS_execve, NR_rt_sigprocmask = SYS_rt_sigprocmask,
   NR_signalfd4 = SYS_signalfd4, NR_lseek = SYS_lseek,
-  NR_pipe2 = SYS_pipe2,
+  NR_pipe2 = SYS_pipe2, NR_recvmsg = SYS_recvmsg, NR_dup3 = SYS_dup3,
+  NR_landlock_create_ruleset = SYS_landlock_create_ruleset, NR_landlock_add_rule = SYS_landlock_add_rule,
+  NR_landlock_restrict_self = SYS_landlock_restrict_self,
 };
 enum { INIT_CLONE_PIDFD = CLONE_PIDFD, INIT_CLONE_PARENT = CLONE_PARENT };
 // 0x200000000 doesn't fit an enum constant that Swift imports.
@@ -62,5 +65,6 @@ static inline uint64_t init_clone_into_cgroup(void) { return CLONE_INTO_CGROUP; 
 // The size that capset and capget want beside them; version 3 has two data elements.
 enum { INIT_CAPABILITY_VERSION = _LINUX_CAPABILITY_VERSION_3 };
 
-// st_mode of an open file; negative errno.
-long init_file_mode(int descriptor);
+// Takes one packet with its descriptors, close-on-exec; the number of bytes, 0 at the end, negative errno. In C for its
+// buffer of descriptors, which is too large for a value of Embedded Swift.
+long init_receive(int socket, void *bytes, size_t count);

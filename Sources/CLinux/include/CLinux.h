@@ -24,19 +24,26 @@ int cl_setresgid(gid_t gid);
 int cl_duplicate_from(int descriptor, int lowest);  // F_DUPFD_CLOEXEC
 
 int cl_memfd_create(const char *name);              // close-on-exec, sealable
+int cl_memfd_program(const char *name);             // the same, and may be executed where vm.memfd_noexec is 1
 int cl_seal(int descriptor);                        // no write, grow, shrink, or seal any more
 int cl_seals(int descriptor);                       // F_GET_SEALS
 int cl_all_seals(void);
 
 int cl_open_tree(const char *path, int recursive);  // a detached copy of the mount at path
 int cl_mount_setattr(int tree, int recursive, uint64_t set);
+int cl_move_mount(int tree, const char *path);      // attaches a detached mount
+int cl_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options);
+int cl_unmount_detached(const char *path);          // umount2 MNT_DETACH
+int cl_pivot_root(const char *root, const char *old);
+int cl_is_proc(const char *path);                   // whether a proc file system is mounted there
+int cl_device_number(const char *path, unsigned *major, unsigned *minor);  // of a character device; -1 for anything else
 
 int cl_has_attribute(const char *path, const char *name);  // an extended attribute of a file, of any value
 int cl_landlock_version(void);                      // 0 or less: none
 int cl_pidfd_open(pid_t pid);
 int cl_pidfd_kill(int pidfd, int signal);
+pid_t cl_wait_child_of_thread(void);                // waits for the next end among what the calling thread started, of any kind
 // Waits for the process behind pidfd. code: CLD_*, status: exit code or signal. no_hang: 0 and code 0 while it runs.
-void cl_reap_children_of_thread(void);              // waits for all that the calling thread started, of any kind
 int cl_wait_pidfd(int pidfd, int no_hang, int *code, int *status);
 
 int cl_seqpacket_pair(int descriptors[2]);

@@ -4,29 +4,53 @@
 #include <stdint.h>
 
 #define PLAN_MAGIC 0x4e504242u /* "BBPN" */
-#define PLAN_VERSION 1u
+#define PLAN_VERSION 2u
 
-// Descriptors that the launcher finds open. Those from PLAN_FD_FIRST on are the plan's own, in its order.
-enum plan_descriptor {
-  PLAN_FD_CONTROL = 3,   // SEQPACKET to the supervisor
-  PLAN_FD_LIFELINE = 4,  // read end: hangs up when the supervisor is gone
-  PLAN_FD_PLAN = 5,      // sealed memfd with the plan
-  PLAN_FD_NETWORK = 6,   // network namespace to enter
-  PLAN_FD_CGROUP = 7,    // cgroup directory to be born in; open only with PLAN_HAS_CGROUP
-  PLAN_FD_FIRST = 8,
+// Descriptors that a launcher has for itself, and PID 1 never.
+enum launcher_descriptor {
+  LAUNCHER_FD_REQUESTS = 3,  // SEQPACKET on which launch requests come
+  LAUNCHER_FD_PROC = 4,      // the host's /proc, to write maps of ids
+  LAUNCHER_FD_HOME = 5,      // network namespace to go back to
 };
 
-enum plan_flag {
-  PLAN_HAS_CGROUP = 1,
+// Descriptors that travel with a launch request, in this order: nothing else is open in a launcher, so that they get these
+// numbers (the kernel takes the lowest that are free).
+enum launch_descriptor {
+  LAUNCH_FD_STDIN = 6,
+  LAUNCH_FD_STDOUT,
+  LAUNCH_FD_STDERR,
+  LAUNCH_FD_CONTROL,         // SEQPACKET to the supervisor's thread of this activation
+  LAUNCH_FD_LIFELINE,        // read end: hangs up when the supervisor is gone
+  LAUNCH_FD_PLAN,            // sealed memfd with the plan
+  LAUNCH_FD_NETWORK,         // network namespace to enter
+  LAUNCH_FD_MOUNTS,          // mount namespace to start from: the profile's root, and nothing of the host
+  LAUNCH_FD_CGROUP,          // cgroup directory to be born in; without LAUNCH_HAS_CGROUP any descriptor
+  LAUNCH_FD_HANDED,          // the plan's own, in its order
+};
+
+// Where PID 1 has what it keeps.
+enum plan_descriptor {
+  PLAN_FD_CONTROL = 3,
+  PLAN_FD_LIFELINE = 4,
+};
+
+enum launch_flag {
+  LAUNCH_HAS_CGROUP = 1,
+};
+
+// One packet to a launcher.
+struct launch_request {
+  uint32_t magic, version;
+  uint64_t clone_flags;
+  uint32_t flags;
+  uint32_t first_id, id_count;  // ids of the host that are 0… inside
+  uint32_t reserved;
 };
 
 struct plan_header {
   uint32_t magic, version;
   uint32_t length;  // bytes of the whole plan
   uint32_t operations;
-  uint64_t clone_flags;
-  uint32_t flags;
-  uint32_t reserved;
 };
 
 // One operation. `path`, `text` are offsets from the operation's start to NUL-terminated strings (0: none);
@@ -40,22 +64,17 @@ struct plan_operation {
 
 // Meaning of the arguments stands beside each; Sandbox/Plan/InsideOperation.swift is their only writer.
 enum plan_code {
-  PLAN_AWAIT_MAPS = 1,      // wait for the supervisor's word that uid and gid maps are written
-  PLAN_SET_IDENTITY,        // argument: uid, gid; drops supplementary groups first
+  PLAN_SET_IDENTITY = 1,        // argument: uid, gid; drops supplementary groups first
   PLAN_UNSHARE,             // argument: CLONE_NEW* flags
   PLAN_HOSTNAME,            // text
-  PLAN_PROPAGATION_PRIVATE, // every mount of this namespace
   PLAN_MOUNT,               // path: target, text: "type\noptions" is split by argument[1]; argument: MS_* flags
   PLAN_ATTACH_TREE,         // path: target, argument: descriptor of a detached mount
   PLAN_MAKE_DIRECTORY,      // path, argument: mode
-  PLAN_MAKE_SYMLINK,        // path: link, text: target
-  PLAN_MAKE_FILE,           // path, argument: mode; data: content
   PLAN_COPY_FILE,           // path, argument: mode, descriptor of the content
-  PLAN_REMOUNT,             // path, argument: MOUNT_ATTR_* to set
-  PLAN_PIVOT_ROOT,          // path: new root
   PLAN_WRITE,               // path: existing file, data
-  PLAN_MASK,                // path: hidden if it is there: a file under argument[0] (detached /dev/null), a directory under an empty read-only tmpfs
-  PLAN_READ_ONLY,           // path: bound onto itself read-only if it is there
+  PLAN_MASK_FILE,           // path: hidden under /dev/null
+  PLAN_MASK_DIRECTORY,      // path: hidden under an empty read-only tmpfs
+  PLAN_READ_ONLY,           // path: bound onto itself read-only
   PLAN_RESOURCE_LIMIT,      // argument: resource, soft, hard
   PLAN_DROP_BOUNDING_SET,
   PLAN_SECUREBITS,          // argument: bits
@@ -63,6 +82,7 @@ enum plan_code {
   PLAN_NOT_DUMPABLE,
   PLAN_PARENT_DEATH_SIGNAL, // argument: signal; then looks whether the supervisor is still there
   PLAN_DROP_CAPABILITIES,   // empties every set and reads all five back
+  PLAN_LANDLOCK,            // data: plan_landlock and its rules
   PLAN_CLOSE_DESCRIPTORS,   // argument: first; closes all from there on, and those below (but 0…2) at exec
   PLAN_SECCOMP,             // data: struct sock_filter[]
   PLAN_READY,               // report, then wait for the supervisor's word to start
@@ -78,9 +98,23 @@ struct plan_run {
   uint32_t reserved;
 };
 
-// What init tells the supervisor, one packet each.
+// Data of PLAN_LANDLOCK: this, then `rules` of plan_landlock_rule, each with its path behind the rules.
+struct plan_landlock {
+  uint64_t handled_files;    // LANDLOCK_ACCESS_FS_*
+  uint64_t handled_network;  // LANDLOCK_ACCESS_NET_*; nothing is granted of it
+  uint64_t scoped;           // LANDLOCK_SCOPE_*
+  uint32_t rules;
+  uint32_t attribute_size;   // of struct landlock_ruleset_attr, as the kernel's version has it
+};
+struct plan_landlock_rule {
+  uint64_t access;
+  uint32_t path;             // offset from the start of the data
+  uint32_t reserved;
+};
+
+// What launcher and init tell the supervisor, one packet each.
 enum report_kind {
-  REPORT_LAUNCHED = 1,  // value: pid of PID 1 in the supervisor's namespace; its pidfd travels along
+  REPORT_LAUNCHED = 1,  // by the launcher. value: pid of PID 1 in the supervisor's namespace; its pidfd travels along
   REPORT_READY,         // every wall is up
   REPORT_STARTED,       // the program runs
   REPORT_EXITED,        // value: wait status of the program
@@ -89,7 +123,10 @@ enum report_kind {
 enum launch_step {
   PLAN_LAUNCH_READ = 0xffff0001u,
   PLAN_LAUNCH_NETWORK,
+  PLAN_LAUNCH_MOUNTS,
   PLAN_LAUNCH_CLONE,
+  PLAN_LAUNCH_MAPS,
+  PLAN_LAUNCH_DESCRIPTORS,
 };
 struct init_report {
   uint32_t kind;
@@ -100,7 +137,6 @@ struct init_report {
 
 // What the supervisor tells init, one byte each; ORDER_SIGNAL is followed by the signal's number.
 enum init_order {
-  ORDER_MAPS_WRITTEN = 'm',
   ORDER_START = 's',
   ORDER_SIGNAL = 'k',
 };

@@ -3,22 +3,17 @@ import Linux
 
 /// One step of PID 1, in words and in numbers. The order of steps is `Plan`'s; carrying them out is botburrow-init's.
 public enum InsideOperation: Sendable, Hashable {
-  case awaitMaps
   case setIdentity(uid: Int, gid: Int)
   case unshare(flags: Int)
   case hostname(String)
-  case makePropagationPrivate
   case mount(type: String, at: String, flags: MountFlags, options: String)
   /// Attaches the detached mount that travels as this descriptor of the plan.
   case attach(descriptor: Int, at: String)
   case makeDirectory(String, mode: Int)
-  case makeSymlink(String, target: String)
-  case makeFile(String, mode: Int, content: [UInt8])
   case copyFile(descriptor: Int, to: String, mode: Int)
-  case remountReadOnly(String)
-  case pivotRoot(String)
   case write(String, to: String)
-  case mask(String)
+  case maskFile(String)
+  case maskDirectory(String)
   case readOnly(String)
   case limit(ResourceLimit, Int)
   case dropBoundingSet
@@ -27,6 +22,7 @@ public enum InsideOperation: Sendable, Hashable {
   case notDumpable
   case parentDeathSignal(Int)
   case dropCapabilities
+  case landlock(LandlockPolicy)
   case closeDescriptors(from: Int)
   case seccomp([UInt8])
   case ready
@@ -76,21 +72,16 @@ extension InsideOperation: CustomStringConvertible {
   /// What is done.
   public var name: String {
     switch self {
-    case .awaitMaps: "await uid and gid maps"
     case .setIdentity: "set identity"
     case .unshare: "unshare"
     case .hostname: "set hostname"
-    case .makePropagationPrivate: "make mounts private"
     case .mount(let type, _, _, _): "mount \(type)"
     case .attach: "attach mount"
     case .makeDirectory: "make directory"
-    case .makeSymlink: "make symlink"
-    case .makeFile: "make file"
     case .copyFile: "copy file"
-    case .remountReadOnly: "remount read-only"
-    case .pivotRoot: "pivot root"
     case .write: "write"
-    case .mask: "mask"
+    case .maskFile: "mask file"
+    case .maskDirectory: "mask directory"
     case .readOnly: "make read-only"
     case .limit: "limit"
     case .dropBoundingSet: "drop bounding set"
@@ -99,6 +90,7 @@ extension InsideOperation: CustomStringConvertible {
     case .notDumpable: "set not dumpable"
     case .parentDeathSignal: "set parent death signal"
     case .dropCapabilities: "drop capabilities"
+    case .landlock: "restrict by Landlock"
     case .closeDescriptors: "close descriptors"
     case .seccomp: "install seccomp filter"
     case .ready: "report ready"
@@ -115,18 +107,16 @@ extension InsideOperation: CustomStringConvertible {
     case .mount(_, let path, let flags, let options): "on \(path) (\(flags.words)\(options))"
     case .attach(let descriptor, let path): "\(descriptor) on \(path)"
     case .makeDirectory(let path, let mode): "\(path) (\(octal(mode)))"
-    case .makeSymlink(let path, let target): "\(path) -> \(target)"
-    case .makeFile(let path, let mode, let content): "\(path) (\(octal(mode)), \(content.count) bytes)"
     case .copyFile(let descriptor, let path, let mode): "\(descriptor) to \(path) (\(octal(mode)))"
-    case .remountReadOnly(let path), .pivotRoot(let path), .mask(let path), .readOnly(let path): path
+    case .maskFile(let path), .maskDirectory(let path), .readOnly(let path): path
     case .write(let text, let path): "'\(text)' to \(path)"
     case .limit(let resource, let value): "\(resource) \(value)"
     case .secureBits(let bits): "0x\(String(bits, radix: 16))"
     case .parentDeathSignal(let signal): "\(signal)"
+    case .landlock(let policy): policy.description
     case .closeDescriptors(let first): "from \(first)"
     case .run(let program): program.arguments.first ?? ""
-    case .awaitMaps, .makePropagationPrivate, .dropBoundingSet, .noNewPrivileges, .notDumpable, .dropCapabilities,
-      .seccomp, .ready:
+    case .dropBoundingSet, .noNewPrivileges, .notDumpable, .dropCapabilities, .seccomp, .ready:
       ""
     }
   }

@@ -5,36 +5,30 @@ struct PlanEncoder {
   private var bytes: [UInt8] = []
 
   /// The whole plan in one block.
-  static func encode(_ operations: [InsideOperation], cloneFlags: Int, hasControlGroup: Bool) -> [UInt8] {
+  static func encode(_ operations: [InsideOperation]) -> [UInt8] {
     var encoder = PlanEncoder()
     encoder.bytes = [UInt8](repeating: 0, count: MemoryLayout<plan_header>.size)
     for operation in operations { encoder.append(operation) }
     let header = plan_header(
       magic: PLAN_MAGIC, version: PLAN_VERSION, length: UInt32(encoder.bytes.count),
-      operations: UInt32(operations.count), clone_flags: UInt64(cloneFlags),
-      flags: hasControlGroup ? PLAN_HAS_CGROUP.rawValue : 0, reserved: 0)
+      operations: UInt32(operations.count))
     withUnsafeBytes(of: header) { encoder.bytes.replaceSubrange(0..<$0.count, with: $0) }
     return encoder.bytes
   }
 
   private mutating func append(_ operation: InsideOperation) {
     switch operation {
-    case .awaitMaps: put(PLAN_AWAIT_MAPS)
     case .setIdentity(let uid, let gid): put(PLAN_SET_IDENTITY, [uid, gid])
     case .unshare(let flags): put(PLAN_UNSHARE, [flags])
     case .hostname(let name): put(PLAN_HOSTNAME, text: name)
-    case .makePropagationPrivate: put(PLAN_PROPAGATION_PRIVATE)
     case .mount(let type, let path, let flags, let options):
       put(PLAN_MOUNT, [flags.rawValue], path: path, text: type, data: Array(options.utf8) + [0])
     case .attach(let descriptor, let path): put(PLAN_ATTACH_TREE, [number(descriptor)], path: path)
     case .makeDirectory(let path, let mode): put(PLAN_MAKE_DIRECTORY, [mode], path: path)
-    case .makeSymlink(let path, let target): put(PLAN_MAKE_SYMLINK, path: path, text: target)
-    case .makeFile(let path, let mode, let content): put(PLAN_MAKE_FILE, [mode], path: path, data: content)
     case .copyFile(let descriptor, let path, let mode): put(PLAN_COPY_FILE, [mode, number(descriptor)], path: path)
-    case .remountReadOnly(let path): put(PLAN_REMOUNT, [1 /* MOUNT_ATTR_RDONLY */], path: path)
-    case .pivotRoot(let path): put(PLAN_PIVOT_ROOT, path: path)
     case .write(let text, let path): put(PLAN_WRITE, path: path, data: Array(text.utf8))
-    case .mask(let path): put(PLAN_MASK, path: path)
+    case .maskFile(let path): put(PLAN_MASK_FILE, path: path)
+    case .maskDirectory(let path): put(PLAN_MASK_DIRECTORY, path: path)
     case .readOnly(let path): put(PLAN_READ_ONLY, path: path)
     case .limit(let resource, let value): put(PLAN_RESOURCE_LIMIT, [resource.rawValue, value, value])
     case .dropBoundingSet: put(PLAN_DROP_BOUNDING_SET)
@@ -43,6 +37,7 @@ struct PlanEncoder {
     case .notDumpable: put(PLAN_NOT_DUMPABLE)
     case .parentDeathSignal(let signal): put(PLAN_PARENT_DEATH_SIGNAL, [signal])
     case .dropCapabilities: put(PLAN_DROP_CAPABILITIES)
+    case .landlock(let policy): put(PLAN_LANDLOCK, data: encode(policy))
     case .closeDescriptors(let first): put(PLAN_CLOSE_DESCRIPTORS, [first])
     case .seccomp(let filter): put(PLAN_SECCOMP, data: filter)
     case .ready: put(PLAN_READY)
@@ -50,7 +45,7 @@ struct PlanEncoder {
     }
   }
 
-  private func number(_ descriptor: Int) -> Int { Int(PLAN_FD_FIRST.rawValue) + descriptor }
+  private func number(_ descriptor: Int) -> Int { Int(LAUNCH_FD_HANDED.rawValue) + descriptor }
 
   private mutating func put(
     _ code: plan_code, _ arguments: [Int] = [], path: String? = nil, text: String? = nil, data: [UInt8] = []
@@ -76,6 +71,24 @@ struct PlanEncoder {
     withUnsafeBytes(of: operation) { bytes.append(contentsOf: $0) }
     bytes += tail
     while (bytes.count - start) % 8 != 0 { bytes.append(0) }
+  }
+
+  private func encode(_ policy: LandlockPolicy) -> [UInt8] {
+    var place =
+      MemoryLayout<plan_landlock>.size + policy.rules.count * MemoryLayout<plan_landlock_rule>.size
+    let header = plan_landlock(
+      handled_files: policy.handledFiles, handled_network: policy.handledNetwork, scoped: policy.scoped,
+      rules: UInt32(policy.rules.count), attribute_size: UInt32(policy.attributeSize))
+    var data = withUnsafeBytes(of: header) { Array($0) }
+    var paths: [UInt8] = []
+    for rule in policy.rules {
+      let entry = plan_landlock_rule(access: rule.access, path: UInt32(place), reserved: 0)
+      withUnsafeBytes(of: entry) { data.append(contentsOf: $0) }
+      let path = Array(rule.path.utf8) + [0]
+      paths += path
+      place += path.count
+    }
+    return data + paths
   }
 
   /// Tables of offsets first, then the strings they point to.

@@ -75,6 +75,9 @@ final class Activation: Sendable {
     _ sandbox: inout LiveSandbox, began: ContinuousClock.Instant, report: (Supervisor.Event) -> Void
   ) throws(SetupFailure) -> ExitCause {
     let deadline = ContinuousClock.now + sandbox.plan.limits.timeout
+    // Making a sandbox is a matter of milliseconds, whatever its program may take.
+    let readiness = ContinuousClock.now + Self.setupLimit
+    var isReady = false
     let sources = [
       sandbox.control.descriptor, connection.descriptor, cancellation.read,
     ]
@@ -83,13 +86,16 @@ final class Activation: Sendable {
     var early: [UInt8] = []
     while true {
       let readable: [Bool]
+      let end = isReady ? deadline : min(deadline, readiness)
       do throws(LinuxError) {
-        readable = try waitReadable(sources, timeout: max(.zero, deadline - ContinuousClock.now))
+        readable = try waitReadable(sources, timeout: max(.zero, end - ContinuousClock.now))
       } catch { throw SetupFailure(error) }
       // What PID 1 says comes first: a program that ended just now ended by itself.
       if readable[0] {
         switch try sandbox.hear() {
+        case .launched: break
         case .ready:
+          isReady = true
           try sandbox.inspect()
           try sandbox.order(ORDER_START)
         case .started:
@@ -102,7 +108,9 @@ final class Activation: Sendable {
           supervisor.answer(connection, SupervisorMessage(started: true))
         case .exited(let status):
           return cl_signaled(status) != 0 ? .signal(Int(cl_signal(status))) : .exited(code: Int(cl_exit_code(status)))
-        case .gone: return .signal(9)
+        case .gone where isReady: return .signal(9)
+        case .gone:
+          throw SetupFailure(operation: "launch", object: "botburrow-init", reason: "it ended without a word")
         }
         continue
       }
@@ -116,8 +124,15 @@ final class Activation: Sendable {
         }
       }
       if ContinuousClock.now >= deadline { return .timeout }
+      if !isReady && ContinuousClock.now >= readiness {
+        throw SetupFailure(
+          LinuxError(
+            "launch", "botburrow-init", code: ETIMEDOUT, advice: "look at what holds it up, then try again"))
+      }
     }
   }
+
+  private static let setupLimit = Duration.seconds(10)
 
   private enum Word { case signal(UInt8), other, hungUp }
 

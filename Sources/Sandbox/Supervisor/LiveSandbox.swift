@@ -16,6 +16,8 @@ struct LiveSandbox {
   var listeners: [Descriptor] = []
   var control = PacketSocket(Descriptor(owning: -1))
   var oomKills = 0
+  private var root: RootTemplate?
+  private var wasLaunched = false
   private var handed: [Descriptor] = []
   private var users: (slot: Int, firstID: Int)?
   private var networkNamespace: Descriptor?
@@ -38,8 +40,16 @@ struct LiveSandbox {
         operation: "take", object: "user range", reason: "all 1000 ranges of this supervisor are in use")
     }
     users = range
-    plan = Plan.make(profile: entry.profile, request: request, filter: entry.filter, present: pathKind)
     try outside { sandbox throws(LinuxError) in
+      let root = try sandbox.supervisor.roots.template(sandbox.entry)
+      sandbox.root = root
+      sandbox.plan = Plan.make(
+        profile: sandbox.entry.profile, request: sandbox.request,
+        ground: Plan.Ground(
+          filter: sandbox.entry.filter, covered: root.covered,
+          landlock: KernelFeatures.landlockVersion.map {
+            LandlockPolicy.make(profile: sandbox.entry.profile, version: $0)
+          }))
       sandbox.group = try sandbox.supervisor.groups.makeGroup(
         "a-\(sandbox.request.activationID)", limits: sandbox.plan.limits)
       try sandbox.openNetwork()
@@ -75,17 +85,6 @@ struct LiveSandbox {
 
   private func make(_ source: Plan.Handed, _ descriptors: [Descriptor]) throws(LinuxError) -> Descriptor {
     switch source {
-    case .readOnlyTree(let path, _):
-      let number = cl_open_tree(path, 1)
-      if number < 0 { throw LinuxError.last("open_tree", path) }
-      let tree = Descriptor(owning: number)
-      let attributes = CL_ATTR_RDONLY | CL_ATTR_NOSUID | CL_ATTR_NODEV
-      if cl_mount_setattr(tree.number, 1, UInt64(attributes)) < 0 { throw LinuxError.last("mount_setattr", path) }
-      return tree
-    case .device(let path):
-      let number = cl_open_tree(path, 0)
-      if number < 0 { throw LinuxError.last("open_tree", path) }
-      return Descriptor(owning: number)
     case .file(let index):
       let file = descriptors[3 + index]
       // An unsealed file could change under our hands; a directory would be a way out (CVE-2024-21626).
@@ -96,22 +95,12 @@ struct LiveSandbox {
     }
   }
 
-  /// Starts launcher and PID 1 and gives PID 1 its ids.
+  /// Asks for PID 1; what becomes of it is heard on the control socket.
   mutating func launch(streams: [Descriptor]) throws(SetupFailure) {
-    try outside { sandbox throws(LinuxError) in try sandbox.spawnLauncher(streams: streams) }
-    guard case (let pid, let pidfd)? = try hearLaunched() else {
-      throw SetupFailure(operation: "launch", object: "botburrow-init", reason: "it ended without a word")
-    }
-    initProcess = ProcessHandle(pid: pid, descriptor: pidfd)
-    try outside { sandbox throws(LinuxError) in
-      guard let first = sandbox.users?.firstID else { return }
-      try writeFile("/proc/\(pid)/uid_map", "0 \(first) \(UserRanges.size)")
-      try writeFile("/proc/\(pid)/gid_map", "0 \(first) \(UserRanges.size)")
-    }
-    try order(ORDER_MAPS_WRITTEN)
+    try outside { sandbox throws(LinuxError) in try sandbox.requestLaunch(streams: streams) }
   }
 
-  private mutating func spawnLauncher(streams: [Descriptor]) throws(LinuxError) {
+  private mutating func requestLaunch(streams: [Descriptor]) throws(LinuxError) {
     for (index, stream) in streams.prefix(3).enumerated() {
       var status = stat()
       // A directory among the streams would be a way out of the new root (CVE-2024-21626).
@@ -119,57 +108,40 @@ struct LiveSandbox {
         throw LinuxError("take stream", "\(index)", code: EISDIR, advice: "pass a file, pipe, socket or terminal")
       }
     }
-    guard let networkNamespace else { return }
-    let bytes = PlanEncoder.encode(plan.inside, cloneFlags: Plan.cloneFlags, hasControlGroup: group != nil)
-    let planFile = try Descriptor.sealed(bytes, name: "plan")
-    let groupDirectory = try group?.open()
+    guard let networkNamespace, let root, let users else { return }
+    let planFile = try Descriptor.sealed(PlanEncoder.encode(plan.inside), name: "plan")
     let (mine, theirs) = try PacketSocket.pair()
     control = mine
-    // In the order of CPlan.h's plan_descriptor.
-    var given: [Descriptor?] = Array(streams.prefix(3))
-    given += [theirs.descriptor, supervisor.lifeline.read, planFile, networkNamespace, groupDirectory]
+    // In the order of CPlan.h's launch_descriptor.
+    var given = Array(streams.prefix(3))
+    given += [theirs.descriptor, supervisor.lifeline.read, planFile, networkNamespace, root.namespace]
+    given.append(try group?.open() ?? planFile)
     given += handed
-    let launcher = try ProcessHandle(
-      child: try spawn(
-        "/proc/self/fd/\(supervisor.initProgram.number)", ["botburrow-init"], descriptors: given))
-    // The launcher makes PID 1 and ends at once; they hold their own copies of everything. Who reads the program's
-    // output must see its end when the program ends, not when we do.
+    try supervisor.launchers.launch(firstID: users.firstID, hasControlGroup: group != nil, descriptors: given)
+    wasLaunched = true
+    // They travel with the request. Who reads the program's output must see its end when the program ends, not when we do.
     handed = []
     for stream in streams.prefix(3) { stream.close() }
-    // It has next to nothing to do; one that hangs (in the kernel, or replaced by something else) must not hold us.
-    if try !waitReadable([launcher.descriptor], timeout: .seconds(10))[0] {
-      try launcher.signal(SIGKILL)
-      throw LinuxError("launch", "botburrow-init", code: ETIMEDOUT, advice: "look at what holds it up, then try again")
-    }
-    _ = try launcher.wait()
-  }
-
-  private func hearLaunched() throws(SetupFailure) -> (pid_t, Descriptor)? {
-    do throws(LinuxError) {
-      // The launcher has ended, so what it said is here. If it was killed before it could speak, PID 1 may hold the other
-      // end, waiting for us as we would for it.
-      guard try waitReadable([control.descriptor], timeout: .zero)[0] else { return nil }
-      guard let packet = try control.receive() else { return nil }
-      guard packet.bytes.count >= MemoryLayout<init_report>.size else { return nil }
-      let message = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: init_report.self) }
-      if message.kind == REPORT_FAILED.rawValue { throw LinuxError(step(message.operation), "", code: message.error) }
-      guard message.kind == REPORT_LAUNCHED.rawValue, let pidfd = packet.descriptors.first else { return nil }
-      return (message.value, pidfd)
-    } catch { throw SetupFailure(error) }
   }
 
   enum Word {
-    case ready, started, gone
+    case launched, ready, started, gone
     case exited(status: Int32)
   }
 
-  /// The next thing that PID 1 says.
-  func hear() throws(SetupFailure) -> Word {
+  /// The next thing that launcher or PID 1 says.
+  mutating func hear() throws(SetupFailure) -> Word {
+    let size = MemoryLayout<init_report>.size
     let packet: (bytes: [UInt8], descriptors: [Descriptor])?
-    do throws(LinuxError) { packet = try control.receive() } catch { throw SetupFailure(error) }
-    guard let packet, packet.bytes.count >= MemoryLayout<init_report>.size else { return .gone }
+    do throws(LinuxError) { packet = try control.receive(limit: size, descriptors: 1) } catch {
+      throw SetupFailure(error)
+    }
+    guard let packet, packet.bytes.count == size else { return .gone }
     let message = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: init_report.self) }
     switch message.kind {
+    case REPORT_LAUNCHED.rawValue:
+      if let pidfd = packet.descriptors.first { initProcess = ProcessHandle(pid: message.value, descriptor: pidfd) }
+      return .launched
     case REPORT_READY.rawValue: return .ready
     case REPORT_STARTED.rawValue: return .started
     case REPORT_EXITED.rawValue: return .exited(status: message.value)
@@ -187,7 +159,10 @@ struct LiveSandbox {
     switch number {
     case PLAN_LAUNCH_READ.rawValue: "read plan"
     case PLAN_LAUNCH_NETWORK.rawValue: "setns network namespace"
+    case PLAN_LAUNCH_MOUNTS.rawValue: "setns mount namespace"
     case PLAN_LAUNCH_CLONE.rawValue: "clone3"
+    case PLAN_LAUNCH_MAPS.rawValue: "write uid and gid maps"
+    case PLAN_LAUNCH_DESCRIPTORS.rawValue: "pipe2"
     default: "operation \(number)"
     }
   }
@@ -206,10 +181,18 @@ struct LiveSandbox {
 
   /// Reads the walls back from the kernel before the program may run; a wall that isn't there ends the activation.
   mutating func inspect() throws(SetupFailure) {
-    guard let pid = initProcess?.pid else { return }
-    let namespaces = namespaceIDs(pid: "\(pid)")
+    guard let initProcess else {
+      throw SetupFailure(operation: "launch", object: "botburrow-init", reason: "the launcher ended without a word")
+    }
+    let namespaces = namespaceIDs(pid: "\(initProcess.pid)")
     let status: ProcessStatus
-    do throws(LinuxError) { status = try ProcessStatus.read(pid: pid) } catch { throw SetupFailure(error) }
+    do throws(LinuxError) {
+      status = try ProcessStatus.read(pid: initProcess.pid)
+      // Read by number: it must still have been PID 1's then.
+      if try waitReadable([initProcess.descriptor], timeout: .zero)[0] {
+        throw LinuxError("inspect", "PID 1", code: ESRCH, advice: "it was killed")
+      }
+    } catch { throw SetupFailure(error) }
     for (name, id) in supervisor.hostNamespaces where namespaces[name] == nil || namespaces[name] == id {
       throw SetupFailure(operation: "inspect", object: "\(name) namespace", reason: "it is the host's")
     }
@@ -241,21 +224,28 @@ struct LiveSandbox {
     let way = ways
     // Whoever of the sandbox still runs has ids of this range: then nobody else may have it.
     var isGone = true
-    attempt { () throws(LinuxError) in try group?.kill() }
+    // PID 1 that waits for an order, or of a launcher that died before it could tell of it, hears this and ends.
+    control.descriptor.close()
     if let initProcess {
       attempt { () throws(LinuxError) in
+        // With it the kernel ends the whole PID namespace; its end is seen when all are gone.
         try initProcess.signal(SIGKILL)
-        _ = try initProcess.wait()
+        if try !waitReadable([initProcess.descriptor], timeout: .seconds(5))[0] {
+          isGone = false
+          throw LinuxError("wait for", "pid \(initProcess.pid)", code: ETIMEDOUT)
+        }
       }
+    } else if wasLaunched && group == nil {
+      isGone = false
     }
-    // PID 1 of a launcher that died before it could tell us waits for a word; it hears this, ends, and is reaped.
-    control.descriptor.close()
-    if initProcess == nil { reapChildren() }
     if let group {
       attempt { () throws(LinuxError) in
-        if try !group.waitUntilEmpty(timeout: .seconds(5)) {
-          isGone = false
-          throw LinuxError("wait until empty", group.path, code: ETIMEDOUT)
+        if try !group.waitUntilEmpty(timeout: .zero) {
+          try group.kill()
+          if try !group.waitUntilEmpty(timeout: .seconds(5)) {
+            isGone = false
+            throw LinuxError("wait until empty", group.path, code: ETIMEDOUT)
+          }
         }
         readUsage(group)
         try group.remove()
@@ -288,6 +278,9 @@ struct LiveSandbox {
       ["value": value, "enforced_by": enforced.contains(file) ? .string("cgroup \(file)") : .null]
     }
     var fields = observed
+    for case .landlock(let policy) in plan.inside {
+      fields["landlock"] = ["abi": .integer(Int64(policy.version)), "scoped": .bool(policy.scoped != 0)]
+    }
     fields["activation_id"] = .string(request.activationID)
     fields["profile"] = .string(entry.profile.name)
     fields["profile_digest"] = .string(entry.digest)
@@ -308,21 +301,5 @@ struct LiveSandbox {
       "ports": .array(request.listeners.map { ["name": .string($0.name), "port": .integer(Int64($0.port))] }),
     ]
     return Receipt(activationID: request.activationID, exit: cause, json: .object(fields))
-  }
-}
-
-/// What a host path is, for the plan.
-private func pathKind(_ path: String) -> Plan.PathKind? {
-  var status = stat()
-  if lstat(path, &status) < 0 { return nil }
-  switch status.st_mode & S_IFMT {
-  case S_IFDIR: return .directory
-  case S_IFLNK:
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = buffer.withUnsafeMutableBytes { bytes in
-      bytes.bindMemory(to: CChar.self).baseAddress.map { readlink(path, $0, bytes.count) } ?? 0
-    }
-    return count > 0 ? .symlink(target: String(decoding: buffer[..<count], as: UTF8.self)) : nil
-  default: return .file
   }
 }

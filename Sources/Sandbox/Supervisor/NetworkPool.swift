@@ -11,7 +11,8 @@ struct NetworkSlot: Sendable {
 
 /// Makes network namespaces ahead of time: making one takes longer than all the rest of a sandbox.
 final class NetworkPool: Sendable {
-  private let home: Descriptor
+  /// The gateway's namespace, which is the supervisor's.
+  let home: Descriptor
   private let links: Mutex<NetlinkSocket>
   private let ready = Mutex<[NetworkSlot]>([])
   private let counter = Atomic<UInt32>(0)

@@ -48,7 +48,8 @@ public final class Supervisor: Sendable {
   let users: UserRanges
   let network: NetworkPool
   let groups: GroupTree
-  let initProgram: Descriptor
+  let roots: RootTemplates
+  let launchers: Launchers
   let hostNamespaces: [String: UInt64]
   private let report: @Sendable (Event) -> Void
   private let living = Mutex<[ObjectIdentifier: Activation]>([:])
@@ -57,6 +58,8 @@ public final class Supervisor: Sendable {
   /// More than there are ranges of user ids for. Each has a thread; where the kernel gives no more of them, the one that
   /// accepts would serve a sandbox to its end, deaf to everybody else.
   private static let connectionLimit = 1200
+  /// One a core makes namespaces as fast as the kernel does.
+  private static var launcherCount: Int { max(1, min(8, sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
   /// How long a client may take to say what it wants.
   private static let patience = Duration.seconds(10)
   // Its write end is held by us alone: every PID 1 sees it hang up when we are gone.
@@ -67,14 +70,21 @@ public final class Supervisor: Sendable {
     self.options = options
     self.report = report
     hostNamespaces = namespaceIDs(pid: "self")
-    initProgram = try aboveSpawned(try Descriptor.open(options.initProgram))
+    // Launchers start from what is in memory: whoever could write to the file later gains nothing.
+    let initProgram = try aboveSpawned(
+      try Descriptor.sealedProgram(options.initProgram, name: "botburrow-init"))
     catalogue = Catalogue(directory: options.profiles)
     users = try UserRanges()
     try NetworkNamespace.isolateProcess()
+    try MountNamespace.isolateProcess()
     network = try NetworkPool(depth: options.poolDepth)
     groups = try GroupTree.make(pid: getpid())
     lifeline = try makePipe()
-    try harden()
+    roots = RootTemplates(initProgram: initProgram)
+    try Self.harden()
+    launchers = try Launchers(
+      program: initProgram, home: network.home, count: Self.launcherCount,
+      report: { report(.trouble("\($0)")) })
     if options.poolDepth > 0 {
       Thread.detach { [network, report] in
         network.keepFilled { report(.trouble("network pool: \($0)")) }
@@ -83,7 +93,7 @@ public final class Supervisor: Sendable {
   }
 
   /// Keeps of root's powers what sandboxes need, and nobody may look into this process.
-  private func harden() throws(LinuxError) {
+  private static func harden() throws(LinuxError) {
     if cl_not_dumpable() < 0 { throw LinuxError.last("prctl PR_SET_DUMPABLE", "0") }
     if cl_no_new_privileges() < 0 { throw LinuxError.last("prctl PR_SET_NO_NEW_PRIVS", "") }
     // A few descriptors an activation; the hard limit is the service manager's word.
@@ -92,10 +102,10 @@ public final class Supervisor: Sendable {
       limit.rlim_cur = limit.rlim_max
       setrlimit(openFiles, &limit)
     }
-    // Namespaces, mounts, cgroups · links, nftables · uid and gid maps · looking at PID 1, which isn't dumpable, and
+    // Namespaces, mounts, cgroups · entering a mount namespace · links, nftables · uid and gid maps · looking at PID 1, which isn't dumpable, and
     // entering its files in /proc · ending it · ports below 1024 and devices of listeners · rlimits above ours.
     let needed = [
-      "cap_sys_admin", "cap_net_admin", "cap_net_raw", "cap_setuid", "cap_setgid", "cap_sys_ptrace", "cap_dac_override",
+      "cap_sys_admin", "cap_sys_chroot", "cap_net_admin", "cap_net_raw", "cap_setuid", "cap_setgid", "cap_sys_ptrace", "cap_dac_override",
       "cap_kill", "cap_net_bind_service", "cap_sys_resource", "cap_chown", "cap_fowner",
     ]
     try Capabilities.keep(only: needed.filter(Capabilities.has))
@@ -215,7 +225,10 @@ public final class Supervisor: Sendable {
   public var count: Int { living.withLock { $0.count } }
 
   /// Reads profiles anew from now on.
-  public func reload() { catalogue.reload() }
+  public func reload() {
+    catalogue.reload()
+    roots.reload()
+  }
 
   /// Ends every sandbox and removes what is left of them; the caller then ends the process.
   public func stop() {
