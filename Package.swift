@@ -103,6 +103,8 @@ let package = Package(
       name: "botburrow-bench", dependencies: ["Sandbox", "Linux", "JSON"], path: "Benchmarks/Spawn",
       swiftSettings: strict),
 
+    .executableTarget(name: "botburrow-floor", path: "Benchmarks/Floor"),
+
     // Tests: one folder a target
     .target(
       name: "TestSupport", dependencies: ["CLinux", "JSON", "Redis", "Hub"], path: "Tests/TestSupport",

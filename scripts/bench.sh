@@ -19,11 +19,12 @@ for _ in $(seq 100); do
   kill -0 "$supervisor" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
   sleep 0.1
 done
-"$release/botburrow-bench" "$work/supervisor.sock" "${ROUNDS:-100}" default | tee "$work/table"
+"$release/botburrow-bench" "$work/supervisor.sock" "$supervisor" "${ROUNDS:-200}" default "${ALIVE:-500}" \
+  "$release/botburrow-floor" | tee "$work/table"
 {
   echo "# Performance"
   echo
-  echo "Written by \`make bench\`: medians of ${ROUNDS:-100} interleaved runs in one session."
+  echo "Written by \`make bench\`: medians of ${ROUNDS:-200} interleaved runs in one session."
   echo
   echo "- date: $(date -u +%F)"
   echo "- machine: $(nproc) cores, $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1), Linux $(uname -r)"

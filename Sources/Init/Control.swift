@@ -3,7 +3,8 @@ import CPlan
 
 /// Tells the supervisor, by default as PID 1. A supervisor that is gone ends us by the lifeline, so the answer doesn't matter here.
 func report(
-  _ kind: report_kind, value: Int32 = 0, operation: UInt32 = 0, error: Int32 = 0, to control: Int = PLAN_FD_CONTROL.number
+  _ kind: report_kind, value: Int32 = 0, operation: UInt32 = 0, error: Int32 = 0,
+  to control: Int = PLAN_FD_CONTROL.number
 ) {
   var message = init_report(kind: kind.rawValue, value: value, operation: operation, error: error)
   _ = withUnsafeBytes(of: &message) { bytes in

@@ -1,7 +1,6 @@
 import CInit
 import CPlan
 
-private let emptyPath = 0x1000  // AT_EMPTY_PATH
 private let recursive = 0x8000  // AT_RECURSIVE
 private let readOnlyAttributes: UInt64 = 1 | 2 | 4  // MOUNT_ATTR_RDONLY | NOSUID | NODEV
 let readOnlyFlags = 1 | 2 | 4 | 8  // MS_RDONLY | NOSUID | NODEV | NOEXEC
@@ -62,11 +61,10 @@ func setAttributes(_ directory: Int, _ path: Int, flags: Int, set: UInt64) -> In
   }
 }
 
-/// Makes a path read-only, with everything mounted below it.
+/// Makes a path read-only, with everything mounted below it: bound onto itself, so that the change is that mount's alone.
+/// Nothing else runs in this namespace yet, so nobody can put another thing in its place meanwhile.
 func makeReadOnly(_ path: Int) -> Int {
-  let tree = call(NR_open_tree.number, currentDirectory, path, 1 | recursive | closeOnExec)
-  if tree < 0 { return tree }
-  let answer = setAttributes(tree, text(""), flags: emptyPath | recursive, set: readOnlyAttributes)
-  if answer < 0 { return answer }
-  return attach(tree: tree, at: path)
+  let answer = call(NR_mount.number, path, path, 0, 0x1000 | 0x4000 /* MS_BIND | MS_REC */, 0)
+  return answer < 0
+    ? answer : setAttributes(currentDirectory, path, flags: recursive, set: readOnlyAttributes)
 }

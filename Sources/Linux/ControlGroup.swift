@@ -92,6 +92,7 @@ public struct ControlGroup: Sendable, Hashable {
 
   /// rmdir(2), with the groups below it; a group that is already gone is fine.
   public func remove() throws(LinuxError) {
+    if rmdir(path) == 0 || errno == ENOENT { return }
     for name in (try? directories(in: path)) ?? [] { try child(name).remove() }
     if rmdir(path) < 0 && errno != ENOENT { throw LinuxError.last("rmdir", path) }
   }

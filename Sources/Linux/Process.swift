@@ -137,13 +137,16 @@ public func waitReadable(_ descriptors: [Descriptor?], timeout: Duration?) throw
   var entries = descriptors.map { pollfd(fd: $0?.number ?? -1, events: Int16(POLLIN), revents: 0) }
   let deadline = timeout.map { ContinuousClock.now + $0 }
   while true {
-    let left = deadline.map { max(0, ($0 - ContinuousClock.now).milliseconds + 1) }
+    // Rounded up, so that it isn't over a little too early again and again; only a look takes no time at all.
+    let left = deadline.map { deadline in
+      timeout == .zero ? 0 : max(0, (deadline - ContinuousClock.now).milliseconds + 1)
+    }
     let count = withExtendedLifetime(descriptors) {
       poll(&entries, nfds_t(entries.count), left.map { Int32(clamping: $0) } ?? -1)
     }
     if count < 0 && errno == EINTR { continue }
     try check(count, "poll", "")
-    if count == 0, let deadline, ContinuousClock.now < deadline { continue }
+    if count == 0, timeout != .zero, let deadline, ContinuousClock.now < deadline { continue }
     return entries.map { $0.revents != 0 }
   }
 }

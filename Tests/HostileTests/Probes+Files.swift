@@ -48,7 +48,7 @@ extension Probe {
       .files, "the kernel's log device", "read /dev/kmsg", "ENOENT", control: .answers("content", "EINVAL", "EAGAIN")),
     .held(.files, "a file by its handle (CVE-2014-6407's kin)", "open-by-handle /tmp", "EPERM"),
     .held(
-      .files, "making a device", "mknod /tmp/null", "EPERM",
+      .files, "making a device", "mknod /tmp/null", "EPERM", "EACCES",
       control: .fresh("--mount sh -c 'mount -t tmpfs none /mnt; exec \"$@\"' sh", act: "mknod /mnt/null")),
     .held(
       .files, "a new program in /usr", "create /usr/bin/probe-new", "EROFS",

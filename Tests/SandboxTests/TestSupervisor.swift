@@ -81,8 +81,23 @@ final class TestSupervisor: Sendable {
     get throws { try ControlGroup.current().child("botburrow-\(pid)") }
   }
 
-  /// PID 1 of the sandboxes alive now: each is the child of one of the supervisor's threads.
+  /// PID 1 of the sandboxes alive now: each is a child of one of the supervisor's threads, in a PID namespace of its own.
   var sandboxes: [pid_t] {
+    get throws {
+      let own = namespaceIDs(pid: "\(pid)")["pid"]
+      return try children.filter { namespaceIDs(pid: "\($0)")["pid"].map { $0 != own } ?? false }
+    }
+  }
+
+  /// The processes that make them.
+  var launchers: [pid_t] {
+    get throws {
+      let own = namespaceIDs(pid: "\(pid)")["pid"]
+      return try children.filter { namespaceIDs(pid: "\($0)")["pid"] == own }
+    }
+  }
+
+  private var children: [pid_t] {
     get throws {
       try directories(in: "/proc/\(pid)/task").flatMap { thread in
         ((try? readFile("/proc/\(pid)/task/\(thread)/children")) ?? "").split(separator: " ").compactMap { pid_t($0) }

@@ -48,20 +48,25 @@ private let isRoot = geteuid() == 0
   }
 
   @Test(arguments: ["/bin/true", "/bin/false"])
-  func `A launcher that ends without a word is a failed set-up`(program: String) async throws {
+  func `Something else in the place of botburrow-init is a failed set-up`(program: String) async throws {
     let supervisor = try TestSupervisor(environment: ["BOTBURROW_INIT=\(program)"])
-    let result = try await supervisor.run(["true"])
+    let exit = try await onThread { try HeldSandbox(supervisor, request(["true"])).receipt().exit }
     #expect(
-      result.receipt.exit
-        == .setupFailed(operation: "launch", object: "botburrow-init", reason: "it ended without a word"))
+      exit
+        == .setupFailed(
+          operation: "mount proc", object: "/proc",
+          reason: "EIO (Input/output error); botburrow-init should have done it; reinstall it beside botburrow"))
     #expect(try supervisor.sandboxes.isEmpty)
     #expect(try directories(in: supervisor.group.path).isEmpty)
     #expect(try supervisor.stop() == .exited(0))
   }
 
-  @Test func `A launcher that hangs is ended`() async throws {
-    // It waits for its standard input, which the test holds.
-    let supervisor = try TestSupervisor(environment: ["BOTBURROW_INIT=/bin/cat"])
+  @Test func `Launchers that hang are a failed set-up, and are used again once they go on`() async throws {
+    let supervisor = try TestSupervisor()
+    #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
+    let launchers = try supervisor.launchers
+    #expect(!launchers.isEmpty)
+    for launcher in launchers { kill(launcher, SIGSTOP) }
     try await onThread {
       let sandbox = try HeldSandbox(supervisor, request(["true"]))
       #expect(
@@ -69,9 +74,34 @@ private let isRoot = geteuid() == 0
           == .setupFailed(
             operation: "launch", object: "botburrow-init",
             reason: "ETIMEDOUT (Connection timed out); look at what holds it up, then try again"))
-      #expect(try supervisor.sandboxes.isEmpty)
       #expect(try directories(in: supervisor.group.path).isEmpty)
     }
+    for launcher in launchers { kill(launcher, SIGCONT) }
+    #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
+    #expect(try holds(within: .seconds(1)) { try supervisor.sandboxes.isEmpty })
+    #expect(try supervisor.stop() == .exited(0))
+  }
+
+  @Test func `Killed launchers are replaced; what they were doing failed with a reason or went well`() async throws {
+    let supervisor = try TestSupervisor()
+    #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
+    for round in 0..<10 {
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for _ in 0..<4 {
+          group.addTask {
+            let exit = try await supervisor.run(["true"]).receipt.exit
+            let lost = ExitCause.setupFailed(
+              operation: "launch", object: "botburrow-init", reason: "it ended without a word")
+            #expect(exit == .exited(code: 0) || exit == lost, "\(exit)")
+          }
+        }
+        for launcher in try supervisor.launchers where round % 2 == 0 || launcher % 2 == 0 { kill(launcher, SIGKILL) }
+        try await group.waitForAll()
+      }
+    }
+    #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
+    #expect(try holds(within: .seconds(1)) { try supervisor.sandboxes.isEmpty })
+    #expect(try directories(in: supervisor.group.path).isEmpty)
     #expect(try supervisor.stop() == .exited(0))
   }
 

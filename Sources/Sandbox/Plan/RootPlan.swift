@@ -21,7 +21,8 @@ extension RootOperation: CustomStringConvertible {
     case .directory(let path, let mode): "make directory \(path) (\(String(mode, radix: 8)))"
     case .symlink(let path, let target): "make symlink \(path) -> \(target)"
     case .file(let path, let mode, let content): "make file \(path) (\(String(mode, radix: 8)), \(content.count) bytes)"
-    case .tree(let source, let path): source == path ? "attach \(path) read-only" : "attach \(source) on \(path) read-only"
+    case .tree(let source, let path):
+      source == path ? "attach \(path) read-only" : "attach \(source) on \(path) read-only"
     case .device(let path): "attach device \(path)"
     case .emptyProc(let path): "mount empty proc on \(path)"
     case .remountReadOnly: "remount / read-only"

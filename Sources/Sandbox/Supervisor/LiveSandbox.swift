@@ -18,6 +18,7 @@ struct LiveSandbox {
   var oomKills = 0
   private var root: RootTemplate?
   private var wasLaunched = false
+  private var hasExited = false
   private var handed: [Descriptor] = []
   private var users: (slot: Int, firstID: Int)?
   private var networkNamespace: Descriptor?
@@ -144,7 +145,9 @@ struct LiveSandbox {
       return .launched
     case REPORT_READY.rawValue: return .ready
     case REPORT_STARTED.rawValue: return .started
-    case REPORT_EXITED.rawValue: return .exited(status: message.value)
+    case REPORT_EXITED.rawValue:
+      hasExited = true
+      return .exited(status: message.value)
     default:
       let index = Int(message.operation)
       if plan.inside.indices.contains(index) {
@@ -228,10 +231,12 @@ struct LiveSandbox {
     control.descriptor.close()
     if let initProcess {
       attempt { () throws(LinuxError) in
-        // With it the kernel ends the whole PID namespace; its end is seen when all are gone.
-        try initProcess.signal(SIGKILL)
+        // With it the kernel ends the whole PID namespace; its end is seen when all are gone. After its last word it is
+        // about to end by itself.
+        if !hasExited { try initProcess.signal(SIGKILL) }
         if try !waitReadable([initProcess.descriptor], timeout: .seconds(5))[0] {
           isGone = false
+          try initProcess.signal(SIGKILL)
           throw LinuxError("wait for", "pid \(initProcess.pid)", code: ETIMEDOUT)
         }
       }

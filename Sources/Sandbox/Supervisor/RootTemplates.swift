@@ -44,6 +44,7 @@ final class RootTemplates: Sendable {
     var status = stat()
     if lstat(path, &status) < 0 { return Stamp(device: 0, inode: 0, changed: 0) }
     let isLink = status.st_mode & S_IFMT == S_IFLNK
-    return Stamp(device: UInt64(status.st_dev), inode: UInt64(status.st_ino), changed: isLink ? status.st_ctim.tv_sec : 0)
+    return Stamp(
+      device: UInt64(status.st_dev), inode: UInt64(status.st_ino), changed: isLink ? status.st_ctim.tv_sec : 0)
   }
 }

@@ -105,7 +105,8 @@ public final class Supervisor: Sendable {
     // Namespaces, mounts, cgroups · entering a mount namespace · links, nftables · uid and gid maps · looking at PID 1, which isn't dumpable, and
     // entering its files in /proc · ending it · ports below 1024 and devices of listeners · rlimits above ours.
     let needed = [
-      "cap_sys_admin", "cap_sys_chroot", "cap_net_admin", "cap_net_raw", "cap_setuid", "cap_setgid", "cap_sys_ptrace", "cap_dac_override",
+      "cap_sys_admin", "cap_sys_chroot", "cap_net_admin", "cap_net_raw", "cap_setuid", "cap_setgid", "cap_sys_ptrace",
+      "cap_dac_override",
       "cap_kill", "cap_net_bind_service", "cap_sys_resource", "cap_chown", "cap_fowner",
     ]
     try Capabilities.keep(only: needed.filter(Capabilities.has))

@@ -75,6 +75,8 @@ extension SandboxRequest {
     if descriptors != 3 + files.count {
       return "\(files.count) files and 3 streams need \(3 + files.count) descriptors, \(descriptors) came"
     }
+    // With the sandbox's own they travel in one packet, which holds 250 (SCM_MAX_FD is 253).
+    if files.count > 230 { return "\(files.count) files are more than 230; put some into one" }
     for file in files
     where !isCleanAbsolutePath("/" + file.path) || file.path.utf8.contains(0)
       || file.path.split(separator: "/").first == "out"
