@@ -39,6 +39,15 @@ public func errorName(_ code: Int32) -> String {
   return short.map { "\($0) (\(words))" } ?? words
 }
 
+/// The number of an errno by its name (`ENOENT`); nil where there is no such name here.
+public func errnoNumber(_ name: String) -> Int32? {
+  // Linux has 133 of them; the loop leaves room.
+  (1..<256).first { cl_errno_name($0).map { String(cString: $0) } == name }
+}
+
+/// The name of an errno (`ENOENT`), or its number where it has none.
+public func errnoShortName(_ code: Int32) -> String { cl_errno_name(code).map { String(cString: $0) } ?? "\(code)" }
+
 /// Gives the result of a call, or throws its errno.
 @discardableResult
 public func check<Number: SignedInteger>(

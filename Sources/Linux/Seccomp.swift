@@ -28,14 +28,23 @@ public struct SeccompPolicy: Sendable, Hashable {
   public var allowed: Set<String>
   /// Names that are allowed on a condition.
   public var conditional: [String: Condition]
-  /// Known names that answer with another errno than EPERM (clone3: ENOSYS, so that glibc falls back to clone).
+  /// Known names that answer with another errno than the rest (clone3: ENOSYS, so that glibc falls back to clone).
   public var errnos: [String: Int32]
+  /// The errno of known calls that are forbidden, and of every call of a foreign architecture.
+  public var denied: Int32
+  /// The errno of calls that libseccomp doesn't know: newer than it, or none at all.
+  public var unknown: Int32
 
   /// Everything that is not named is denied.
-  public init(allowed: Set<String>, conditional: [String: Condition] = [:], errnos: [String: Int32] = [:]) {
+  public init(
+    allowed: Set<String>, conditional: [String: Condition] = [:], errnos: [String: Int32] = [:], denied: Int32 = EPERM,
+    unknown: Int32 = ENOSYS
+  ) {
     self.allowed = allowed
     self.conditional = conditional
     self.errnos = errnos
+    self.denied = denied
+    self.unknown = unknown
   }
 }
 
@@ -113,19 +122,20 @@ extension SeccompPolicy {
     return names
   }()
 
-  /// The kernel's program (an array of `struct sock_filter`): allowed calls pass; known ones that are not answer EPERM;
-  /// unknown and newer ones ENOSYS, so that programs fall back; calls of a foreign architecture answer EPERM.
+  /// The kernel's program (an array of `struct sock_filter`): allowed calls pass; known ones that are not answer `denied`
+  /// or their own errno; unknown and newer ones `unknown`, so that programs fall back; calls of a foreign architecture
+  /// answer `denied`.
   public func compile() throws(SeccompError) -> [UInt8] {
-    guard let context = seccomp_init(seccomp_act_errno(ENOSYS)) else {
+    guard let context = seccomp_init(seccomp_act_errno(unknown)) else {
       throw SeccompError(description: "seccomp_init failed")
     }
     defer { seccomp_release(context) }
     try must(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "seccomp_attr_set CTL_OPTIMIZE")
     try must(
-      seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, seccomp_act_errno(EPERM)), "seccomp_attr_set ACT_BADARCH")
+      seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, seccomp_act_errno(denied)), "seccomp_attr_set ACT_BADARCH")
     let allow = seccomp_act_allow()
     for (name, number) in Self.known.sorted(by: { $0.value < $1.value }) {
-      let denial = seccomp_act_errno(errnos[name] ?? EPERM)
+      let denial = seccomp_act_errno(errnos[name] ?? denied)
       if allowed.contains(name), name == "setrlimit" || name == "prlimit64" {
         try keepCoreLimit(number, name, context)
       } else if allowed.contains(name) {
@@ -133,17 +143,19 @@ extension SeccompPolicy {
       } else if let condition = conditional[name] {
         try add(condition.patterns(true), allow, condition.argument, number, name, context)
         try add(condition.patterns(false), denial, condition.argument, number, name, context)
-      } else if errnos[name] != ENOSYS {
+      } else if denial != seccomp_act_errno(unknown) {
         try must(seccomp_rule_add_array(context, denial, number, 0, nil), name)
       }
     }
     return try export(context)
   }
 
+  /// A rule whose action is the default one is what libseccomp refuses, and nothing that is needed.
   private func add(
     _ patterns: [MaskedValue], _ action: UInt32, _ argument: UInt32, _ number: Int32, _ name: String,
     _ context: scmp_filter_ctx
   ) throws(SeccompError) {
+    if action == seccomp_act_errno(unknown) { return }
     for pattern in patterns {
       var comparison = seccomp_masked_equal(argument, UInt64(pattern.mask), UInt64(pattern.value))
       try must(seccomp_rule_add_array(context, action, number, 1, &comparison), name)

@@ -114,12 +114,10 @@ struct DoctorCommand: ParsableCommand {
         UnixSocket.accepts(socket) ? "serves \(socket)" : "nobody serves \(socket)",
         "start it: systemctl start botburrow-supervisor, or botburrow up"),
     ]
-    for name in ((try? files(in: (try? directory.get()) ?? "")) ?? []).sorted() where name.hasSuffix(".yaml") {
-      let path = "\((try? directory.get()) ?? "")/\(name)"
-      let profile = String(name.dropLast(5))
+    let source = (try? directory.get()).map { ProfileSource(directory: $0) } ?? .empty
+    for profile in source.names() {
       do {
-        let bytes = try Descriptor.open(path).readAll(limit: 1 << 20)
-        let program = try ProfileFile.parse(bytes, file: path, name: profile).profile.syscalls.compile()
+        let program = try ProfileFile.load(profile, from: source).profile.syscalls.compile()
         findings.append(Finding("profile \(profile)", .ok, "\(program.count / 8) filter instructions", ""))
       } catch {
         findings.append(Finding("profile \(profile)", .missing, "\(error)", "mend the file"))

@@ -2,167 +2,214 @@ import Crypto
 import Linux
 import YAML
 
-/// Reads profiles from files.
+/// Reads profiles from files, with the profiles that they extend.
 public enum ProfileFile {
-  /// A profile and the digest of the file that it came from.
+  /// A profile, where each of its rules comes from, and the digest of the files that say so.
   public struct Loaded: Sendable, Hashable {
-    /// What the file says.
+    /// What the files say together.
     public var profile: Profile
-    /// `sha256:…` of the file's bytes.
+    /// Of a profile without `extends`: `sha256:` and the SHA-256 of its file. Of a chain: the SHA-256 of what sha256sum(1)
+    /// prints of its files, the profile's own first, then its parents', then those that they name.
     public var digest: String
+    /// Where each rule stands. Rules without an origin are defaults.
+    public var origins: [ProfileRule: ProfileOrigin]
+    /// Every file that was read, the profile's own first.
+    public var files: [String]
   }
 
-  /// Reads one profile. `file` names it in errors; `name` is its name.
-  public static func parse(_ bytes: [UInt8], file: String, name: String) throws(YAMLErrors) -> Loaded {
-    let profile = try YAML.read(bytes, file: file) { reader in read(reader, name: name) }
-    let digest = SHA256.hash(data: bytes).map { hexadecimal($0) }.joined()
-    return Loaded(profile: profile, digest: "sha256:\(digest)")
+  /// Longer chains are nobody's intention.
+  static let longestChain = 16
+
+  /// Reads a profile by name.
+  public static func load(_ name: String, from source: ProfileSource) throws(ProfileError) -> Loaded {
+    guard isProfileName(name) else { throw .badName(name) }
+    let bytes: [UInt8]
+    do throws(LinuxError) { bytes = try source.read("\(name).yaml") } catch {
+      throw error.code == 2
+        ? .absent(name, path: source.path(of: "\(name).yaml"), present: source.names()) : .unreadable(name, error)
+    }
+    do throws(YAMLErrors) {
+      return try parse(bytes, file: source.path(of: "\(name).yaml"), name: name, beside: source)
+    } catch { throw .wrong(name, error) }
   }
 
-  private static func read(_ reader: MappingReader, name: String) -> Profile {
+  /// Reads one profile. `file` names it in errors; `name` is its name; `source` is where the profiles are that it extends.
+  public static func parse(
+    _ bytes: [UInt8], file: String, name: String, beside source: ProfileSource = .empty
+  ) throws(YAMLErrors) -> Loaded {
+    var chain = [File(name: name, path: file, bytes: bytes, layer: try YAML.read(bytes, file: file, ProfileLayer.init))]
+    while let parent = chain.last?.layer.parent, let child = chain.last {
+      chain.append(try read(parent, of: child, after: chain, from: source))
+    }
+    return try resolve(chain)
+  }
+
+  private struct File {
+    var name: String
+    var path: String
+    var bytes: [UInt8]
+    var layer: ProfileLayer
+  }
+
+  private static func read(
+    _ parent: YAMLPlaced<String>, of child: File, after chain: [File], from source: ProfileSource
+  ) throws(YAMLErrors) -> File {
+    func wrong(_ sentence: String) -> YAMLErrors {
+      YAMLErrors([YAMLError(file: child.path, position: parent.position, sentence: sentence)])
+    }
+    let names = chain.map(\.name)
+    if names.contains(parent.value) {
+      throw wrong("'extends' leads back to '\(parent.value)': \((names + [parent.value]).joined(separator: " → "))")
+    }
+    if chain.count == longestChain { throw wrong("'extends' makes a chain of more than \(longestChain) profiles") }
+    let file = "\(parent.value).yaml"
+    let path = source.path(of: file)
+    let bytes: [UInt8]
+    do throws(LinuxError) { bytes = try source.read(file) } catch {
+      let present = source.names().joined(separator: ", ")
+      throw wrong(
+        error.code == 2
+          ? "'extends' names '\(parent.value)', but \(path) doesn't exist; there are: \(present)"
+          : "'extends' names '\(parent.value)', which can't be read: \(error)")
+    }
+    return File(
+      name: parent.value, path: path, bytes: bytes, layer: try YAML.read(bytes, file: path, ProfileLayer.init))
+  }
+
+  /// Makes the changes of each file upon those of its parents.
+  private static func resolve(_ chain: [File]) throws(YAMLErrors) -> Loaded {
+    var profile = Profile.unsaid(name: chain[0].name)
+    profile.parents = chain.dropFirst().map(\.name)
+    var origins: [ProfileRule: ProfileOrigin] = [:]
+    var problems: [YAMLError] = []
+    for file in chain.reversed() {
+      for change in file.layer.changes {
+        switch change.effect {
+        case .states(let apply):
+          for rule in change.replaces { origins[rule] = nil }
+          origins[change.rule] = ProfileOrigin(file: file.path, position: change.position)
+          apply(&profile)
+        case .removes(let apply):
+          let gone = ([change.rule] + change.replaces).compactMap { origins.removeValue(forKey: $0) }
+          if gone.isEmpty {
+            let what = "'remove' takes '\(change.rule.item)' away, but no parent has it in '\(change.rule.key)'"
+            problems.append(YAMLError(file: file.path, position: change.position, sentence: what))
+          }
+          apply(&profile)
+        }
+      }
+    }
+    problems += contradictions(profile, origins)
+    if !problems.isEmpty { throw YAMLErrors(problems) }
+    return Loaded(
+      profile: profile, digest: digest(chain.map { ($0.name + ".yaml", $0.bytes) }), origins: origins,
+      files: chain.map(\.path))
+  }
+
+  /// What no single file can be told apart for.
+  private static func contradictions(_ profile: Profile, _ origins: [ProfileRule: ProfileOrigin]) -> [YAMLError] {
+    func error(_ rule: ProfileRule, _ sentence: String) -> YAMLError? {
+      origins[rule].map { YAMLError(file: $0.file, position: $0.position, sentence: sentence) }
+    }
+    var errors: [YAMLError?] = []
+    if let high = profile.limits.memoryHigh, high > profile.limits.memory {
+      let (high, most) = (YAMLUnits.text(byteSize: high), YAMLUnits.text(byteSize: profile.limits.memory))
+      errors.append(
+        error(ProfileRule("limits.memory_high"), "'memory_high' is \(high), more than 'memory', which is \(most)"))
+    }
+    if let path = profile.workspace?.path, profile.scratch.contains(where: { $0.path == path }) {
+      errors.append(error(ProfileRule("scratch", path), "'\(path)' is the 'workspace'; it can't be 'scratch' as well"))
+    }
+    return errors.compactMap { $0 }
+  }
+
+  private static func digest(_ files: [(name: String, bytes: [UInt8])]) -> String {
+    let digests = files.map { SHA256.hash(data: $0.bytes).map { hexadecimal($0) }.joined() }
+    if digests.count == 1 { return "sha256:\(digests[0])" }
+    let listing = zip(digests, files).map { "\($0)  \($1.name)\n" }.joined()
+    return "sha256:" + SHA256.hash(data: Array(listing.utf8)).map { hexadecimal($0) }.joined()
+  }
+}
+
+/// Where a rule stands.
+public struct ProfileOrigin: Sendable, Hashable {
+  /// As the file was named.
+  public var file: String
+  /// Where the value begins.
+  public var position: YAMLPosition
+}
+
+/// A directory of profiles, or what stands for one.
+public struct ProfileSource: Sendable {
+  private let directory: String
+  private let reading: @Sendable (_ file: String) throws(LinuxError) -> [UInt8]
+  private let listing: @Sendable () -> [String]
+
+  /// The files of a directory.
+  public init(directory: String) {
+    self.directory = directory
+    reading = { file throws(LinuxError) in try Descriptor.open("\(directory)/\(file)").readAll(limit: 1 << 20) }
+    listing = { (try? Linux.files(in: directory)) ?? [] }
+  }
+
+  /// Files by name.
+  public init(files: [String: String]) {
+    directory = ""
+    reading = { file throws(LinuxError) in
+      guard let text = files[file] else { throw LinuxError("open", file, code: 2) }
+      return Array(text.utf8)
+    }
+    listing = { Array(files.keys) }
+  }
+
+  /// No file.
+  public static let empty = ProfileSource(files: [:])
+
+  /// A file's content.
+  func read(_ file: String) throws(LinuxError) -> [UInt8] { try reading(file) }
+  /// How errors name a file.
+  func path(of file: String) -> String { directory.isEmpty ? file : "\(directory)/\(file)" }
+  /// The profiles that there are, in order.
+  public func names() -> [String] {
+    listing().filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) }.filter(isProfileName).sorted()
+  }
+}
+
+/// Why a profile can't be had.
+public enum ProfileError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// No name of a profile.
+  case badName(String)
+  /// There is no such file; `present` are those that there are.
+  case absent(String, path: String, present: [String])
+  /// The kernel won't let us read it.
+  case unreadable(String, LinuxError)
+  /// It says something wrong.
+  case wrong(String, YAMLErrors)
+
+  /// One sentence, or one for each thing that is wrong.
+  public var description: String {
+    switch self {
+    case .badName(let name): "profile '\(name)' must be a name of small letters, digits and '-'"
+    case .absent(let name, let path, let present):
+      "profile '\(name)' isn't there: \(path) doesn't exist; the profiles here are \(present.joined(separator: ", "))"
+    case .unreadable(let name, let error): "profile '\(name)' can't be used: \(error)"
+    case .wrong(let name, let errors): "profile '\(name)' can't be used: \(errors)"
+    }
+  }
+}
+
+extension Profile {
+  /// What holds where nobody says anything, and stand-ins for what somebody must say.
+  fileprivate static func unsaid(name: String) -> Profile {
     Profile(
-      name: name,
-      description: reader.required("description", .nonEmptyString),
-      readOnly: readOnlyPaths(reader),
-      scratch: scratch(reader),
-      uid: reader.value("uid", .int(in: 1...65533), default: 1000),
-      gid: reader.value("gid", .int(in: 1...65533), default: 1000),
-      network: reader.value("network", .oneOf(Profile.Network.self, else: .none), default: .gateway),
-      controlGroup: reader.value(
-        "cgroup", .oneOf(Profile.ControlGroupPolicy.self, else: .required), default: .required),
-      limits: reader.requiredMapping("limits", limits) ?? placeholder,
-      environment: reader.value("environment", .stringMap, default: [:]),
-      hostname: reader.value("hostname", .nonEmptyString, default: "sandbox"),
-      masked: reader.value("masked", .list(of: .absolutePath), default: []),
-      readOnlyProc: reader.value("read_only_proc", .list(of: .absolutePath), default: []),
-      syscalls: reader.requiredMapping("syscalls", syscalls) ?? SeccompPolicy(allowed: []))
-  }
-
-  private static let placeholder = Profile.Limits(
-    memory: 1, swap: 0, cpus: 1, pids: 1, openFiles: 1, fileSize: 1, timeout: .zero)
-
-  private static func limits(_ reader: MappingReader) -> Profile.Limits {
-    Profile.Limits(
-      memory: reader.required("memory", .byteSize(in: 1 << 20...1 << 50)),
-      swap: reader.value("swap", .byteSize(), default: 0),
-      cpus: reader.required("cpus", .double(in: 0.01...1024)),
-      pids: reader.required("pids", .int(in: 2...1_000_000)),
-      openFiles: reader.value("open_files", .int(in: 16...1_048_576), default: 1024),
-      fileSize: reader.value("file_size", .byteSize(), default: 1 << 30),
-      timeout: reader.required("timeout", .duration(in: .milliseconds(100) ... .seconds(86400))))
-  }
-
-  private static func readOnlyPaths(_ reader: MappingReader) -> [Profile.ReadOnlyPath] {
-    reader.value("read_only", .list(of: .string), default: []).map { text in
-      // A question mark in front: where the host has it.
-      let optional = text.hasPrefix("?")
-      let path = optional ? String(text.dropFirst()) : text
-      if !isCleanAbsolutePath(path) {
-        reader.report("read_only", "'\(text)' in 'read_only' must be an absolute path without '.', '..' or '//'")
-      }
-      return Profile.ReadOnlyPath(path: path, optional: optional)
-    }
-  }
-
-  private static func scratch(_ reader: MappingReader) -> [Profile.Scratch] {
-    reader.mappings("scratch") { entry in
-      Profile.Scratch(
-        path: entry.required("path", .absolutePath),
-        size: entry.required("size", .byteSize(in: 4096...1 << 50)),
-        inodes: entry.value("inodes", .int(in: 16...100_000_000), default: 65536))
-    }
-  }
-
-  private static func syscalls(_ reader: MappingReader) -> SeccompPolicy {
-    var policy = SeccompPolicy(allowed: Set(reader.required("allow", .list(of: .syscallGroup)).flatMap { $0 }))
-    for (name, condition) in reader.mappings("when", condition) {
-      if policy.allowed.contains(name) {
-        reader.report("when", "'\(name)' is in 'allow' already, so its condition would never be looked at")
-      }
-      policy.conditional[name] = condition
-    }
-    policy.errnos = (reader.optional("errno", .dictionary(of: .oneOf(["EPERM", "ENOSYS"]))) ?? [:])
-      .mapValues { $0 == "ENOSYS" ? 38 : 1 }
-    return policy
-  }
-
-  private static func condition(_ reader: MappingReader) -> (String, SeccompPolicy.Condition) {
-    let name = reader.required("name", .syscall)
-    let argument = UInt32(reader.required("argument", .int(in: 0...5)))
-    let oneOf = reader.optional("one_of", .list(of: .word32))
-    let noneOf = reader.optional("none_of", .list(of: .word32))
-    let clear = reader.optional("clear", .word32)
-    let tests: [SeccompPolicy.Condition.Test] = [
-      oneOf.map { .oneOf($0) }, noneOf.map { .noneOf($0) }, clear.map { .clear($0) },
-    ].compactMap { $0 }
-    // By key: a value that can't be read has been reported already.
-    if Set(reader.keys).intersection(["one_of", "none_of", "clear"]).count != 1 {
-      reader.report(at: reader.position, "'\(name)' needs exactly one of 'one_of', 'none_of' and 'clear'")
-    }
-    return (name, SeccompPolicy.Condition(argument: argument, tests.first ?? .oneOf([])))
+      name: name, description: "", readOnly: [], scratch: [], uid: 1000, gid: 1000, network: .gateway,
+      controlGroup: .required,
+      limits: Limits(memory: 0, swap: 0, cpus: 0, pids: 0, openFiles: 1024, fileSize: 1 << 30, timeout: .zero),
+      environment: [:], hostname: "sandbox", masked: [], readOnlyProc: [], syscalls: SeccompPolicy(allowed: []))
   }
 }
 
 /// Two hexadecimal digits.
 func hexadecimal(_ byte: UInt8) -> String {
   (byte < 16 ? "0" : "") + String(byte, radix: 16)
-}
-
-/// Absolute, and with nothing in it that means another place.
-func isCleanAbsolutePath(_ path: String) -> Bool {
-  path.hasPrefix("/")
-    && path.dropFirst().split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
-      $0 != "" && $0 != "." && $0 != ".."
-    }
-}
-
-extension YAMLKind where Value == String {
-  static var absolutePath: YAMLKind<String> {
-    YAMLKind<String>.nonEmptyString.map(placeholder: "/") { path throws(YAMLMismatch) in
-      guard isCleanAbsolutePath(path) else {
-        throw YAMLMismatch("must be an absolute path without '.', '..' or '//', not '\(path)'")
-      }
-      return path
-    }
-  }
-  /// A call that libseccomp knows; names of other architectures are fine, they just don't exist here.
-  static var syscall: YAMLKind<String> {
-    YAMLKind<String>.nonEmptyString.map(placeholder: "read") { name throws(YAMLMismatch) in
-      guard SeccompPolicy.isKnownAnywhere(name) else {
-        let nearest = Spelling.nearest(to: name, in: SeccompPolicy.known.keys)
-        throw YAMLMismatch("names no system call: '\(name)'" + (nearest.map { "; did you mean '\($0)'?" } ?? ""))
-      }
-      return name
-    }
-  }
-}
-
-extension YAMLKind where Value == [String] {
-  /// One name, or a list of them: files group calls by what they are for.
-  static var syscallGroup: YAMLKind<[String]> {
-    YAMLKind<[String]>(placeholder: []) { node throws(YAMLMismatch) in
-      var names: [String] = []
-      for element in node.elements ?? [node] {
-        guard let name = element.text else { throw YAMLMismatch("must be names of system calls", at: element.position) }
-        guard SeccompPolicy.isKnownAnywhere(name) else {
-          let nearest = Spelling.nearest(to: name, in: SeccompPolicy.known.keys)
-          let advice = nearest.map { "; did you mean '\($0)'?" } ?? ""
-          throw YAMLMismatch("names no system call: '\(name)'\(advice)", at: element.position)
-        }
-        names.append(name)
-      }
-      return names
-    }
-  }
-}
-
-extension YAMLKind where Value == UInt32 {
-  /// Decimal or 0x….
-  static var word32: YAMLKind<UInt32> {
-    YAMLKind<String>.nonEmptyString.map(placeholder: 0) { text throws(YAMLMismatch) in
-      let number = text.hasPrefix("0x") ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
-      guard let number else { throw YAMLMismatch("must be a number of 32 bits, not '\(text)'") }
-      return number
-    }
-  }
 }

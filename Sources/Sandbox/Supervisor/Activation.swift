@@ -37,7 +37,7 @@ final class Activation: Sendable {
     if entry.profile.network == .none, !request.listeners.isEmpty {
       throw SandboxRefused("profile '\(entry.profile.name)' has 'network: none', so there can't be listeners")
     }
-    let missing = supervisor.groups.missing()
+    let missing = supervisor.groups.missing(entry.profile.limits)
     if !missing.isEmpty, entry.profile.controlGroup == .required, !supervisor.options.bestEffortControlGroups {
       throw SandboxRefused(
         """

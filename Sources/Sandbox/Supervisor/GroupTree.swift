@@ -1,6 +1,9 @@
 import Glibc
 import Linux
 
+/// Where persistent workspaces are kept.
+let workspaceStore = "/var/lib/botburrow/workspaces"
+
 /// The supervisor's part of the cgroup tree: one group of its own, with one below it per activation.
 struct GroupTree: Sendable {
   /// Controllers that limits need.
@@ -11,6 +14,8 @@ struct GroupTree: Sendable {
   let controllers: Set<String>
   /// Why there are not more, for the message that refuses.
   let shortage: String
+  /// The disks that `io.max` speaks of.
+  var disks: [BlockDevice] = []
 
   /// Makes the tree below the supervisor's own group, and removes what dead supervisors left beside it.
   static func make(pid: pid_t) throws(LinuxError) -> GroupTree {
@@ -27,7 +32,8 @@ struct GroupTree: Sendable {
     if !available.isEmpty { try root.delegate(available.sorted()) }
     return GroupTree(
       root: root, controllers: available,
-      shortage: "\(own.path) has the controllers [\(available.sorted().joined(separator: " "))]")
+      shortage: "\(own.path) has the controllers [\(available.sorted().joined(separator: " "))]",
+      disks: BlockDevice.behind(["/", workspaceStore]))
   }
 
   /// Where processes of the supervisor's own group move to.
@@ -82,12 +88,17 @@ struct GroupTree: Sendable {
     return state == "Z" || state == "X"
   }
 
-  /// Which of a profile's limits nobody enforces here, each with the reason.
-  func missing() -> [String] {
-    let needs = [("memory", "memory"), ("cpus", "cpu"), ("pids", "pids")]
-    return needs.filter { !controllers.contains($0.1) }.map { limit, controller in
+  /// Which of a profile's limits nobody enforces here, each with the reason; without a profile, those that every one has.
+  func missing(_ limits: Profile.Limits? = nil) -> [String] {
+    var needs = [("memory", "memory"), ("cpus", "cpu"), ("pids", "pids")]
+    if limits?.io != nil { needs.append(("io", "io")) }
+    var missing = needs.filter { !controllers.contains($0.1) }.map { limit, controller in
       "\(limit): the cgroup controller '\(controller)' is not available (\(shortage))"
     }
+    if limits?.io != nil, controllers.contains("io"), disks.isEmpty {
+      missing.append("io: no disk is behind '/' or \(workspaceStore)")
+    }
+    return missing
   }
 
   /// Makes the group of one activation with its limits.
@@ -106,16 +117,35 @@ struct GroupTree: Sendable {
     return group
   }
 
-  /// Files and values of a group's limits.
+  /// Files and values of a group's limits here.
   func settings(_ limits: Profile.Limits) -> [(file: String, value: String)] {
+    Self.settings(limits, controllers: controllers, disks: disks)
+  }
+
+  /// Files and values of a group's limits; what the kernel has anyway is not written.
+  static func settings(
+    _ limits: Profile.Limits, controllers: Set<String>, disks: [BlockDevice]
+  ) -> [(file: String, value: String)] {
     var settings: [(String, String)] = []
     if controllers.contains("memory") {
       settings += [
         ("memory.max", "\(limits.memory)"), ("memory.swap.max", "\(limits.swap)"), ("memory.oom.group", "1"),
       ]
+      if let high = limits.memoryHigh { settings.append(("memory.high", "\(high)")) }
     }
-    if controllers.contains("cpu") { settings.append(("cpu.max", "\(Int(limits.cpus * 100_000)) 100000")) }
+    if controllers.contains("cpu") {
+      settings.append(("cpu.max", "\(Int(limits.cpus * 100_000)) 100000"))
+      if limits.cpuWeight != 100 { settings.append(("cpu.weight", "\(limits.cpuWeight)")) }
+    }
     if controllers.contains("pids") { settings.append(("pids.max", "\(limits.pids)")) }
+    if controllers.contains("io"), let io = limits.io {
+      let keys = [
+        ("rbps", io.readBytes), ("wbps", io.writeBytes), ("riops", io.readOperations), ("wiops", io.writeOperations),
+      ]
+      let text = keys.compactMap { key, value in value.map { "\(key)=\($0)" } }.joined(separator: " ")
+      // One disk a write: the file takes one line at a time.
+      settings += disks.map { ("io.max", "\($0) \(text)") }
+    }
     return settings
   }
 
