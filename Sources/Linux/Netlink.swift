@@ -80,8 +80,8 @@ public struct NetlinkBatch: Sendable {
 
 /// A netlink socket in the network namespace in which it was opened.
 public struct NetlinkSocket: Sendable {
-  private let descriptor: Descriptor
-  private let family: String
+  fileprivate let descriptor: Descriptor
+  fileprivate let family: String
 
   /// Routes, links and addresses (rtnetlink(7)).
   public static func route() throws(LinuxError) -> NetlinkSocket { try NetlinkSocket(NETLINK_ROUTE, "NETLINK_ROUTE") }
@@ -121,6 +121,33 @@ public struct NetlinkSocket: Sendable {
         Glibc.recv(descriptor.number, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
       }) > 0 {}
       throw LinuxError(family, object(), code: failure)
+    }
+  }
+}
+
+extension NetlinkSocket {
+  /// Sends one request and reads its answers up to the acknowledgement, or up to the end of a listing (NLM_F_DUMP).
+  func query(_ request: NetlinkBatch, _ object: @autoclosure () -> String) throws(LinuxError) -> [NetlinkMessage] {
+    defer { withExtendedLifetime(descriptor) {} }
+    let sent = request.bytes.withUnsafeBytes { Glibc.send(descriptor.number, $0.baseAddress, $0.count, 0) }
+    try check(sent, "send \(family)", object())
+    var answers: [NetlinkMessage] = []
+    // The kernel fits a listing's parts to what the reader has room for.
+    var buffer = [UInt8](repeating: 0, count: 32768)
+    while true {
+      let count = buffer.withUnsafeMutableBytes { Glibc.recv(descriptor.number, $0.baseAddress, $0.count, 0) }
+      if count < 0 && errno == EINTR { continue }
+      try check(count, "recv \(family)", object())
+      for message in messages(buffer[..<count]) {
+        // NLMSG_ERROR and NLMSG_DONE both begin with an errno.
+        guard message.type == 2 || message.type == 3 else {
+          answers.append(message)
+          continue
+        }
+        let code = message.content.withUnsafeBytes { $0.count < 4 ? 0 : $0.loadUnaligned(as: Int32.self) }
+        if code != 0 { throw LinuxError(family, object(), code: -code) }
+        return answers
+      }
     }
   }
 }

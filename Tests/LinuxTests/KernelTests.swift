@@ -7,7 +7,7 @@ import Testing
 private let isRoot = geteuid() == 0
 
 /// Runs a program with what it says; the calling thread's namespaces are its own.
-private func output(_ program: String, _ arguments: [String], descriptors more: [Int: Int32] = [:]) throws -> String {
+func output(_ program: String, _ arguments: [String], descriptors more: [Int: Int32] = [:]) throws -> String {
   let null = try Descriptor.open("/dev/null")
   let (read, write) = try makePipe()
   var descriptors: [Descriptor?] = [null, write, write]
@@ -23,7 +23,7 @@ private func output(_ program: String, _ arguments: [String], descriptors more: 
 }
 
 /// Runs `body` on a thread of its own in a fresh network namespace; thread and namespace end with it.
-private func inNetworkNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+func inNetworkNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
   try await withCheckedThrowingContinuation { continuation in
     Thread.detach {
       continuation.resume(
@@ -32,84 +32,6 @@ private func inNetworkNamespace<Value: Sendable>(_ body: @escaping @Sendable () 
           return try body()
         })
     }
-  }
-}
-
-@Suite("Packet filter and links in a real namespace", .enabled(if: isRoot, "needs root"))
-struct PacketFilterTests {
-  @Test func `The rules are what nft shows, and ways open and close`() async throws {
-    let (before, opened, closed) = try await inNetworkNamespace {
-      let filter = try PacketFilter()
-      let list = { try output("/usr/sbin/nft", ["nft", "list", "ruleset"]) }
-      let before = try list()
-      let ways = [
-        PacketFilter.Way(
-          interface: 1, source: IPv4Address(0xC612_0107), destination: IPv4Address(0xC612_0001), port: 8080),
-        PacketFilter.Way(
-          interface: 1, source: IPv4Address(0xC612_0107), destination: IPv4Address(0xC612_0001), port: 443),
-      ]
-      try filter.open(ways)
-      let opened = try list()
-      try filter.close(ways)
-      return (before, opened, try list())
-    }
-    // nft leaves out that the first rule asks for IPv4 and TCP, for its keys say so.
-    let expected = """
-      table inet botburrow {
-      	set allowed {
-      		type iface_index . ipv4_addr . ipv4_addr . inet_service
-      	}
-
-      	chain prerouting {
-      		type filter hook prerouting priority raw; policy drop;
-      		iif . ip saddr . ip daddr . tcp dport @allowed accept
-      		meta l4proto tcp counter packets 0 bytes 0 reject with tcp reset
-      		counter packets 0 bytes 0 reject with icmpx admin-prohibited
-      		drop
-      	}
-      }
-
-      """
-    #expect(before == expected)
-    #expect(closed == expected)
-    #expect(opened.contains("\"lo\" . 198.18.1.7 . 198.18.0.1 . 8080"))
-    #expect(opened.contains("\"lo\" . 198.18.1.7 . 198.18.0.1 . 443"))
-  }
-
-  @Test func `Ways open all or none, and errors name the set`() async throws {
-    let (failure, after) = try await inNetworkNamespace {
-      let filter = try PacketFilter()
-      let way = PacketFilter.Way(interface: 1, source: IPv4Address(1), destination: IPv4Address(2), port: 1)
-      let other = PacketFilter.Way(interface: 1, source: IPv4Address(3), destination: IPv4Address(2), port: 1)
-      try filter.open([way])
-      var failure = "none"
-      do { try filter.open([other, way]) } catch { failure = "\(error)" }
-      // The socket serves on after a refusal.
-      try filter.close([way])
-      return (failure, try output("/usr/sbin/nft", ["nft", "list", "ruleset"]))
-    }
-    #expect(failure == "NETLINK_NETFILTER set allowed: EEXIST (File exists)")
-    #expect(!after.contains("elements"))
-  }
-
-  @Test func `A wired namespace has one address, and its link dies with it`() async throws {
-    let (inside, during) = try await inNetworkNamespace {
-      let home = try NetworkNamespace.current()
-      let link = VirtualLink(
-        name: "bbtest", index: 107, inside: IPv4Address(0xC612_0107), gateway: IPv4Address(0xC612_0001))
-      try NetworkNamespace.serveGateway(at: link.gateway)
-      let namespace = try NetworkNamespace.make(wired: link, home: home)
-      try NetworkNamespace.connect(link, through: try NetlinkSocket.route())
-      let during = try output("/usr/sbin/ip", ["ip", "-br", "link", "show", "bbtest"])
-      let inside = try output(
-        "/usr/bin/nsenter", ["nsenter", "--net=/proc/self/fd/9", "/usr/sbin/ip", "-br", "addr"],
-        descriptors: [9: namespace.number])
-      return (inside, during)
-    }
-    #expect(during.hasPrefix("bbtest@"))
-    let lines = inside.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-    #expect(lines.map { $0.first ?? "" } == ["lo", "eth0@if107"])
-    #expect(lines.last.map { Array($0.dropFirst(2)) } == ["198.18.1.7/32"])
   }
 }
 

@@ -22,7 +22,8 @@ struct LiveSandbox {
   private var handed: [Descriptor] = []
   private var users: (slot: Int, firstID: Int)?
   private var networkNamespace: Descriptor?
-  private var ways: [PacketFilter.Way] = []
+  private var gate: PacketFilter.Gate?
+  private var denials = Denials()
   private var group: ControlGroup?
   private var initProcess: ProcessHandle?
   private var observed: [String: JSONValue] = [:]
@@ -80,8 +81,7 @@ struct LiveSandbox {
     let wanted = request.listeners.map {
       PacketFilter.Way(interface: slot.link.index, source: slot.link.inside, destination: gateway, port: $0.port)
     }
-    try supervisor.network.filter.withLock { (filter) throws(LinuxError) in try filter.open(wanted) }
-    ways = wanted
+    gate = try supervisor.network.filter.open(interface: slot.link.index, wanted)
   }
 
   private func make(_ source: Plan.Handed, _ descriptors: [Descriptor]) throws(LinuxError) -> Descriptor {
@@ -224,7 +224,6 @@ struct LiveSandbox {
         report(.trouble("tear down \(request.activationID): \(error)"))
       }
     }
-    let way = ways
     // Whoever of the sandbox still runs has ids of this range: then nobody else may have it.
     var isGone = true
     // PID 1 that waits for an order, or of a launcher that died before it could tell of it, hears this and ends.
@@ -256,11 +255,7 @@ struct LiveSandbox {
         try group.remove()
       }
     }
-    if !way.isEmpty {
-      attempt { () throws(LinuxError) in
-        try supervisor.network.filter.withLock { (filter) throws(LinuxError) in try filter.close(way) }
-      }
-    }
+    if let gate { attempt { () throws(LinuxError) in denials = try supervisor.network.filter.close(gate) } }
     // With its last reference the kernel takes the namespace, and with that the link.
     networkNamespace = nil
     if let users, isGone { supervisor.users.giveBack(users.slot) }

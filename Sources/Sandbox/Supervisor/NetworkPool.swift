@@ -18,7 +18,7 @@ final class NetworkPool: Sendable {
   private let counter = Atomic<UInt32>(0)
   private let depth: Int
   private let refill: (read: Descriptor, write: Descriptor)
-  let filter: Mutex<PacketFilter>
+  let filter: PacketFilter
   let gateway: IPv4Address
 
   /// 198.18.0.0/15 is set aside for test networks (RFC 2544): no real service has these addresses.
@@ -34,7 +34,7 @@ final class NetworkPool: Sendable {
     self.depth = depth
     home = try NetworkNamespace.current()
     try NetworkNamespace.serveGateway(at: gateway)
-    filter = Mutex(try PacketFilter())
+    filter = try PacketFilter()
     links = Mutex(try NetlinkSocket.route())
     refill = try makePipe()
   }
