@@ -81,6 +81,8 @@ let package = Package(
       name: "Init", dependencies: ["CInit", "CPlan"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink
     ),
 
+    room("Learn", ["Linux", "CLinux", "Sandbox", "JSON"]),
+
     // The daemons
     room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe", log, crypto]),
     room("Executors", ["Agents", "JSON"]),
@@ -96,7 +98,7 @@ let package = Package(
       name: "botburrow",
       dependencies: [
         "Coordinator", "Runner", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux", "HTTPServer",
-        "HTTPClient", "Redis", "Work", "Hub", "Executors", "JSON", arguments, log,
+        "HTTPClient", "Redis", "Work", "Hub", "Executors", "JSON", "Learn", arguments, log,
       ], swiftSettings: strict),
 
     .executableTarget(
@@ -116,6 +118,7 @@ let package = Package(
       name: "SandboxTests", dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport"],
       exclude: ["Golden"],
       swiftSettings: strict),
+    tests("LearnTests", ["Learn", "Sandbox", "Linux", "JSON", "TestSupport"]),
     tests("RedisTests", ["Redis", "TestSupport"]),
     tests("WorkTests", ["Work", "Redis", "JSON", "TestSupport"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "TestSupport"]),

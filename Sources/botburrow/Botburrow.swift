@@ -14,7 +14,7 @@ struct Botburrow: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      UpCommand.self, ActivateCommand.self, SandboxCommand.self, DoctorCommand.self, ConfigCommand.self,
+      UpCommand.self, ActivateCommand.self, SandboxCommand.self, ProfileCommand.self, DoctorCommand.self, ConfigCommand.self,
       AgentsCommand.self,
       CoordinatorCommand.self,
       RunnerCommand.self, SupervisorCommand.self, HubCommand.self,

@@ -1,6 +1,7 @@
 // What Swift's Glibc module leaves out (GNU extensions, variadic calls, function-like macros, calls newer than glibc),
 // each under the prefix cl_ and with the kernel's meaning: -1 and errno on failure.
 #pragma once
+#include "Notify.h"
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
