@@ -4,7 +4,6 @@ extension Profile {
   var notCarriedOut: String? {
     if root != .scratch { return "'root' other than scratch" }
     if workspace != nil { return "'workspace'" }
-    if landlock == .required { return "'landlock: required'" }
     return nil
   }
 }

@@ -49,8 +49,8 @@ struct LiveSandbox {
         profile: sandbox.entry.profile, request: sandbox.request,
         ground: Plan.Ground(
           filter: sandbox.entry.filter, covered: root.covered,
-          landlock: KernelFeatures.landlockVersion.map {
-            LandlockPolicy.make(profile: sandbox.entry.profile, version: $0)
+          landlock: sandbox.supervisor.landlockVersion.flatMap {
+            sandbox.entry.profile.landlock == .off ? nil : LandlockPolicy.make(profile: sandbox.entry.profile, version: $0)
           }))
       sandbox.group = try sandbox.supervisor.groups.makeGroup(
         "a-\(sandbox.request.activationID)", limits: sandbox.plan.limits)
@@ -270,6 +270,18 @@ struct LiveSandbox {
     if let peak = group.value("memory.peak").flatMap({ Int64($0) }) { usage["memory_peak_bytes"] = .integer(peak) }
   }
 
+  /// The wall as it was put up, or why it wasn't.
+  private var landlock: JSONValue {
+    for case .landlock(let policy) in plan.inside {
+      return [
+        "enforced": true, "abi": .integer(Int64(policy.version)), "tcp_closed": .bool(policy.handledNetwork != 0),
+        "scoped": .bool(policy.scoped != 0),
+      ]
+    }
+    let isOff = entry.profile.landlock == .off
+    return ["enforced": false, "reason": isOff ? "the profile says 'landlock: off'" : "this kernel has no Landlock"]
+  }
+
   /// What is known now that it is over.
   func receipt(cause: ExitCause, startedAt: Int64, seconds: Double) -> Receipt {
     let limits = plan.limits
@@ -278,9 +290,7 @@ struct LiveSandbox {
       ["value": value, "enforced_by": enforced.contains(file) ? .string("cgroup \(file)") : .null]
     }
     var fields = observed
-    for case .landlock(let policy) in plan.inside {
-      fields["landlock"] = ["abi": .integer(Int64(policy.version)), "scoped": .bool(policy.scoped != 0)]
-    }
+    fields["landlock"] = landlock
     fields["activation_id"] = .string(request.activationID)
     fields["profile"] = .string(entry.profile.name)
     fields["profile_digest"] = .string(entry.digest)

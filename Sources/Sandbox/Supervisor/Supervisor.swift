@@ -51,6 +51,7 @@ public final class Supervisor: Sendable {
   let roots: RootTemplates
   let launchers: Launchers
   let hostNamespaces: [String: UInt64]
+  let landlockVersion = KernelFeatures.landlockVersion
   private let report: @Sendable (Event) -> Void
   private let living = Mutex<[ObjectIdentifier: Activation]>([:])
   private let stopping = Atomic<Bool>(false)
