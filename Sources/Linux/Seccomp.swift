@@ -11,6 +11,8 @@ public struct SeccompPolicy: Sendable, Hashable {
     public var argument: UInt32
     /// What its low 32 bits must be like.
     public var test: Test
+    /// Whether the high 32 bits must be 0: for pointers and `long`s.
+    public var isWide: Bool
     /// A test of 32 bits.
     public enum Test: Sendable, Hashable {
       case oneOf([UInt32])
@@ -19,9 +21,10 @@ public struct SeccompPolicy: Sendable, Hashable {
       case clear(UInt32)
     }
     /// One condition.
-    public init(argument: UInt32, _ test: Test) {
+    public init(argument: UInt32, _ test: Test, isWide: Bool = false) {
       self.argument = argument
       self.test = test
+      self.isWide = isWide
     }
   }
   /// Names of system calls that are allowed whatever their arguments.
@@ -34,6 +37,8 @@ public struct SeccompPolicy: Sendable, Hashable {
   public var denied: Int32
   /// The errno of calls that libseccomp doesn't know: newer than it, or none at all.
   public var unknown: Int32
+  /// Rules of a Docker or OCI file, in place of `allowed`, `conditional` and `errnos`; nil for a policy of our own form.
+  public var oci: OCISeccomp?
 
   /// Everything that is not named is denied.
   public init(
@@ -52,6 +57,17 @@ public struct SeccompPolicy: Sendable, Hashable {
 public struct SeccompError: Error, Sendable, Hashable, CustomStringConvertible {
   /// Which call of libseccomp failed, on what, and why.
   public let description: String
+}
+
+extension SeccompPolicy {
+  /// The policy without these calls: they are denied whatever it said of them.
+  public func denying(_ names: Set<String>) -> SeccompPolicy {
+    var policy = self
+    policy.allowed.subtract(names)
+    for name in names { policy.conditional[name] = nil }
+    policy.oci?.refused.formUnion(names)
+    return policy
+  }
 }
 
 /// A value and the mask of the bits that must equal it: libseccomp's only comparison that can look at 32 bits of 64.
@@ -126,65 +142,96 @@ extension SeccompPolicy {
   /// or their own errno; unknown and newer ones `unknown`, so that programs fall back; calls of a foreign architecture
   /// answer `denied`.
   public func compile() throws(SeccompError) -> [UInt8] {
-    guard let context = seccomp_init(seccomp_act_errno(unknown)) else {
-      throw SeccompError(description: "seccomp_init failed")
-    }
-    defer { seccomp_release(context) }
-    try must(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "seccomp_attr_set CTL_OPTIMIZE")
-    try must(
-      seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, seccomp_act_errno(denied)), "seccomp_attr_set ACT_BADARCH")
+    if let oci { return try oci.compile(denied: denied, unknown: unknown) }
+    let context = try SeccompContext.make(
+      defaultAction: seccomp_act_errno(unknown), foreign: seccomp_act_errno(denied))
+    try context.optimize()
     let allow = seccomp_act_allow()
     for (name, number) in Self.known.sorted(by: { $0.value < $1.value }) {
       let denial = seccomp_act_errno(errnos[name] ?? denied)
       if allowed.contains(name), name == "setrlimit" || name == "prlimit64" {
         try keepCoreLimit(number, name, context)
       } else if allowed.contains(name) {
-        try must(seccomp_rule_add_array(context, allow, number, 0, nil), name)
+        try context.add(allow, number, name)
       } else if let condition = conditional[name] {
-        try add(condition.patterns(true), allow, condition.argument, number, name, context)
-        try add(condition.patterns(false), denial, condition.argument, number, name, context)
-      } else if denial != seccomp_act_errno(unknown) {
-        try must(seccomp_rule_add_array(context, denial, number, 0, nil), name)
+        for comparison in condition.comparisons(passing: true) { try context.add(allow, number, name, [comparison]) }
+        for comparison in condition.comparisons(passing: false) { try context.add(denial, number, name, [comparison]) }
+      } else {
+        try context.add(denial, number, name)
       }
     }
-    return try export(context)
-  }
-
-  /// A rule whose action is the default one is what libseccomp refuses, and nothing that is needed.
-  private func add(
-    _ patterns: [MaskedValue], _ action: UInt32, _ argument: UInt32, _ number: Int32, _ name: String,
-    _ context: scmp_filter_ctx
-  ) throws(SeccompError) {
-    if action == seccomp_act_errno(unknown) { return }
-    for pattern in patterns {
-      var comparison = seccomp_masked_equal(argument, UInt64(pattern.mask), UInt64(pattern.value))
-      try must(seccomp_rule_add_array(context, action, number, 1, &comparison), name)
-    }
+    return try context.export()
   }
 
   /// Setting RLIMIT_CORE is answered 0 and not done. Whoever lowers it to 0, as careful programs do against core dumps,
   /// would let the host's crash handler in, which 1 keeps out (core(5)); an error would make some of them give up.
-  private func keepCoreLimit(
-    _ number: Int32, _ name: String, _ context: scmp_filter_ctx
-  ) throws(SeccompError) {
+  private func keepCoreLimit(_ number: Int32, _ name: String, _ context: borrowing SeccompContext) throws(SeccompError)
+  {
     let resource: UInt32 = name == "setrlimit" ? 0 : 1
-    let others = Condition.Test.noneOf([4 /* RLIMIT_CORE */])
+    let others = Condition(argument: resource, .noneOf([4 /* RLIMIT_CORE */]))
     let (allow, ignore) = (seccomp_act_allow(), seccomp_act_errno(0))
-    try add(others.patterns(passing: true), allow, resource, number, name, context)
-    if name == "setrlimit" { return try add(others.patterns(passing: false), ignore, resource, number, name, context) }
-    // prlimit(pid, resource, new, old): without a new limit it only reads.
-    let core = seccomp_masked_equal(resource, UInt64(UInt32.max), 4)
-    for (new, action) in [(seccomp_null(2), allow), (seccomp_not_null(2), ignore)] {
-      try must(seccomp_rule_add_array(context, action, number, 2, [core, new]), name)
+    for comparison in others.comparisons(passing: true) { try context.add(allow, number, name, [comparison]) }
+    for comparison in others.comparisons(passing: false) {
+      if name == "setrlimit" {
+        try context.add(ignore, number, name, [comparison])
+      } else {
+        // prlimit(pid, resource, new, old): without a new limit it only reads.
+        try context.add(allow, number, name, [comparison, seccomp_null(2)])
+        try context.add(ignore, number, name, [comparison, seccomp_not_null(2)])
+      }
     }
+  }
+}
+
+extension SeccompPolicy.Condition {
+  /// libseccomp's comparisons, of which exactly one holds where the condition does (or where it doesn't).
+  fileprivate func comparisons(passing: Bool) -> [scmp_arg_cmp] {
+    let high: UInt64 = isWide ? 0xffff_ffff_0000_0000 : 0
+    let low = test.patterns(passing: passing).map {
+      seccomp_masked_equal(argument, high | UInt64($0.mask), UInt64($0.value))
+    }
+    return low
+      + (isWide && !passing ? [scmp_arg_cmp(arg: argument, op: SCMP_CMP_GE, datum_a: 1 << 32, datum_b: 0)] : [])
+  }
+}
+
+/// A filter that libseccomp is building.
+struct SeccompContext: ~Copyable {
+  private let context: scmp_filter_ctx
+  private let defaultAction: UInt32
+
+  /// A filter without rules, for the native architecture.
+  static func make(defaultAction: UInt32, foreign: UInt32) throws(SeccompError) -> SeccompContext {
+    guard let context = seccomp_init(defaultAction) else { throw SeccompError(description: "seccomp_init failed") }
+    let made = SeccompContext(context: context, defaultAction: defaultAction)
+    try made.must(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, foreign), "seccomp_attr_set ACT_BADARCH")
+    return made
+  }
+  private init(context: scmp_filter_ctx, defaultAction: UInt32) {
+    self.context = context
+    self.defaultAction = defaultAction
+  }
+  deinit { seccomp_release(context) }
+
+  /// A binary tree of numbers in place of a list.
+  func optimize() throws(SeccompError) {
+    try must(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "seccomp_attr_set CTL_OPTIMIZE")
+  }
+
+  /// A rule, of which all comparisons must hold. One with the default action is refused by libseccomp, and not needed.
+  func add(
+    _ action: UInt32, _ number: Int32, _ name: String, _ comparisons: [scmp_arg_cmp] = []
+  ) throws(SeccompError) {
+    if action == defaultAction { return }
+    try must(seccomp_rule_add_array(context, action, number, UInt32(comparisons.count), comparisons), name)
   }
 
   private func must(_ result: Int32, _ object: String) throws(SeccompError) {
     if result < 0 { throw SeccompError(description: "libseccomp: \(object): \(errorName(-result))") }
   }
 
-  /// libseccomp 2.5 exports to a descriptor only.
-  private func export(_ context: scmp_filter_ctx) throws(SeccompError) -> [UInt8] {
+  /// The kernel's program. libseccomp 2.5 exports to a descriptor only.
+  func export() throws(SeccompError) -> [UInt8] {
     let number = cl_memfd_create("seccomp")
     if number < 0 { throw SeccompError(description: "memfd_create seccomp: \(errorName(errno))") }
     let file = Descriptor(owning: number)
@@ -196,10 +243,6 @@ extension SeccompPolicy {
       throw SeccompError(description: error.description)
     }
   }
-}
-
-extension SeccompPolicy.Condition {
-  fileprivate func patterns(_ passing: Bool) -> [MaskedValue] { test.patterns(passing: passing) }
 }
 
 extension SeccompPolicy {

@@ -8,8 +8,8 @@ public enum ProfileFile {
   public struct Loaded: Sendable, Hashable {
     /// What the files say together.
     public var profile: Profile
-    /// Of a profile without `extends`: `sha256:` and the SHA-256 of its file. Of a chain: the SHA-256 of what sha256sum(1)
-    /// prints of its files, the profile's own first, then its parents', then those that they name.
+    /// Of one file: `sha256:` and its SHA-256. Of several: the SHA-256 of what sha256sum(1) prints of them, the profile's
+    /// own first, then its parents', each followed by the Docker or OCI file that it names.
     public var digest: String
     /// Where each rule stands. Rules without an origin are defaults.
     public var origins: [ProfileRule: ProfileOrigin]
@@ -37,18 +37,50 @@ public enum ProfileFile {
   public static func parse(
     _ bytes: [UInt8], file: String, name: String, beside source: ProfileSource = .empty
   ) throws(YAMLErrors) -> Loaded {
-    var chain = [File(name: name, path: file, bytes: bytes, layer: try YAML.read(bytes, file: file, ProfileLayer.init))]
+    var chain = [try File(name: name, path: file, bytes: bytes, beside: source)]
     while let parent = chain.last?.layer.parent, let child = chain.last {
       chain.append(try read(parent, of: child, after: chain, from: source))
     }
     return try resolve(chain)
   }
 
+  /// One profile's file, and the Docker or OCI file that it names.
   private struct File {
     var name: String
     var path: String
     var bytes: [UInt8]
     var layer: ProfileLayer
+    var oci: (name: String, path: String, bytes: [UInt8], rules: OCISeccomp)?
+
+    init(name: String, path: String, bytes: [UInt8], beside source: ProfileSource) throws(YAMLErrors) {
+      self.name = name
+      self.path = path
+      self.bytes = bytes
+      layer = try YAML.read(bytes, file: path, ProfileLayer.init)
+      guard let oci = layer.oci else { return }
+      do {
+        let bytes = try source.read(oci.value)
+        self.oci = (oci.value, source.path(of: oci.value), bytes, try OCISeccompFile.parse(bytes))
+      } catch {
+        throw YAMLErrors([
+          YAMLError(
+            file: path, position: oci.position, sentence: "'oci' names '\(oci.value)', which can't be used: \(error)")
+        ])
+      }
+    }
+
+    /// What it changes, in order. The rules of the other file come first, so that `remove` can take from them.
+    var changes: [ProfileChange] {
+      guard let oci, let position = layer.oci?.position else { return layer.changes }
+      let change = ProfileChange(
+        rule: ProfileRule("syscalls.oci"), position: position,
+        effect: .states { profile in
+          profile.syscalls = SeccompPolicy(
+            allowed: [], denied: profile.syscalls.denied, unknown: profile.syscalls.unknown)
+          profile.syscalls.oci = oci.rules
+        }, replacesAll: ["syscalls.allow", "syscalls.when", "syscalls.errno"])
+      return [change] + layer.changes
+    }
   }
 
   private static func read(
@@ -72,8 +104,7 @@ public enum ProfileFile {
           ? "'extends' names '\(parent.value)', but \(path) doesn't exist; there are: \(present)"
           : "'extends' names '\(parent.value)', which can't be read: \(error)")
     }
-    return File(
-      name: parent.value, path: path, bytes: bytes, layer: try YAML.read(bytes, file: path, ProfileLayer.init))
+    return try File(name: parent.value, path: path, bytes: bytes, beside: source)
   }
 
   /// Makes the changes of each file upon those of its parents.
@@ -83,27 +114,47 @@ public enum ProfileFile {
     var origins: [ProfileRule: ProfileOrigin] = [:]
     var problems: [YAMLError] = []
     for file in chain.reversed() {
-      for change in file.layer.changes {
+      for change in file.changes {
+        if let problem = objection(to: change, profile, origins) {
+          problems.append(YAMLError(file: file.path, position: change.position, sentence: problem))
+        }
+        for rule in change.replaces { origins[rule] = nil }
+        for rule in origins.keys where change.replacesAll.contains(rule.key) { origins[rule] = nil }
         switch change.effect {
         case .states(let apply):
-          for rule in change.replaces { origins[rule] = nil }
           origins[change.rule] = ProfileOrigin(file: file.path, position: change.position)
           apply(&profile)
         case .removes(let apply):
-          let gone = ([change.rule] + change.replaces).compactMap { origins.removeValue(forKey: $0) }
-          if gone.isEmpty {
-            let what = "'remove' takes '\(change.rule.item)' away, but no parent has it in '\(change.rule.key)'"
-            problems.append(YAMLError(file: file.path, position: change.position, sentence: what))
-          }
+          origins[change.rule] = nil
           apply(&profile)
         }
       }
     }
     problems += contradictions(profile, origins)
     if !problems.isEmpty { throw YAMLErrors(problems) }
+    let files = chain.flatMap { file in
+      [(file.name + ".yaml", file.path, file.bytes)] + (file.oci.map { [($0.name, $0.path, $0.bytes)] } ?? [])
+    }
     return Loaded(
-      profile: profile, digest: digest(chain.map { ($0.name + ".yaml", $0.bytes) }), origins: origins,
-      files: chain.map(\.path))
+      profile: profile, digest: digest(files.map { ($0.0, $0.2) }), origins: origins, files: files.map(\.1))
+  }
+
+  /// What is wrong with a change as things are at that point of the chain.
+  private static func objection(
+    to change: ProfileChange, _ profile: Profile, _ origins: [ProfileRule: ProfileOrigin]
+  ) -> String? {
+    let (key, item) = (change.rule.key, change.rule.item)
+    if case .removes = change.effect {
+      // From rules of another form nothing is taken out; they are overruled.
+      if profile.syscalls.oci != nil, key == "syscalls.allow" { return nil }
+      if ([change.rule] + change.replaces).contains(where: { origins[$0] != nil }) { return nil }
+      return "'remove' takes '\(item)' away, but no parent has it in '\(key)'"
+    }
+    if profile.syscalls.oci != nil, ["syscalls.allow", "syscalls.when", "syscalls.errno"].contains(key) {
+      let name = key.dropFirst("syscalls.".utf8.count)
+      return "'\(name)' of '\(item)' has no effect beside a parent's 'oci'; write it into that file"
+    }
+    return nil
   }
 
   /// What no single file can be told apart for.

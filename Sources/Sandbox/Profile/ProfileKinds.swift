@@ -32,6 +32,15 @@ extension YAMLKind where Value == String {
       return name
     }
   }
+  /// A file beside the profile.
+  static var fileName: YAMLKind<String> {
+    YAMLKind<String>.nonEmptyString.map(placeholder: "x") { name throws(YAMLMismatch) in
+      guard !name.contains("/"), name != ".", name != "..", !name.utf8.contains(0) else {
+        throw YAMLMismatch("must be the name of a file beside the profile, without '/', not '\(name)'")
+      }
+      return name
+    }
+  }
   /// A call that libseccomp knows; names of other architectures are fine, they just don't exist here.
   static var syscall: YAMLKind<String> {
     YAMLKind<String>.nonEmptyString.map(placeholder: "read") { name throws(YAMLMismatch) in

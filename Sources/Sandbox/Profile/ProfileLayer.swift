@@ -27,6 +27,8 @@ struct ProfileChange {
   var effect: Effect
   /// Rules of parents that this one stands in place of.
   var replaces: [ProfileRule] = []
+  /// Keys of which it replaces every rule.
+  var replacesAll: [String] = []
 }
 
 /// What one file of a chain says, as changes in the order in which they are made.
@@ -34,6 +36,8 @@ struct ProfileLayer {
   var parent: YAMLPlaced<String>?
   /// It names no parent: it has to say everything that has no default.
   private let isRoot: Bool
+  /// The file of `syscalls.oci`, which stands before all changes.
+  private(set) var oci: YAMLPlaced<String>?
   var changes: [ProfileChange] = []
 
   /// Reads one file.
@@ -177,7 +181,9 @@ struct ProfileLayer {
 
   private mutating func readSyscalls(_ reader: MappingReader) {
     let allow = YAMLKind<[[YAMLPlaced<String>]]>.list(of: .syscallGroup)
-    let groups = isRoot ? reader.required("allow", allow) : reader.value("allow", allow, default: [])
+    readOCI(reader)
+    let groups =
+      isRoot && oci == nil ? reader.required("allow", allow) : reader.value("allow", allow, default: [])
     var allowed: Set<String> = []
     for name in groups.flatMap({ $0 }) {
       allowed.insert(name.value)
@@ -208,6 +214,14 @@ struct ProfileLayer {
     set(reader, "unknown", .errno) { $0.syscalls.unknown = $1 }
   }
 
+  /// A Docker or OCI file has rules of a form that ours can't be added to.
+  private mutating func readOCI(_ reader: MappingReader) {
+    oci = reader.optional("oci", .placed(.fileName))
+    for key in ["allow", "when", "errno"] where oci != nil && reader.node(key) != nil {
+      reader.report(key, "'\(key)' can't stand beside 'oci'; write it into that file")
+    }
+  }
+
   private static func condition(_ reader: MappingReader) -> (String, SeccompPolicy.Condition, YAMLPosition) {
     let name = reader.required("name", .syscall)
     let argument = UInt32(reader.required("argument", .int(in: 0...5)))
@@ -221,7 +235,10 @@ struct ProfileLayer {
     if Set(reader.keys).intersection(["one_of", "none_of", "clear"]).count != 1 {
       reader.report(at: reader.position, "'\(name)' needs exactly one of 'one_of', 'none_of' and 'clear'")
     }
-    return (name, SeccompPolicy.Condition(argument: argument, tests.first ?? .oneOf([])), reader.position)
+    let isWide = reader.value("bits", .oneOf(["32", "64"]), default: "32") == "64"
+    return (
+      name, SeccompPolicy.Condition(argument: argument, tests.first ?? .oneOf([]), isWide: isWide), reader.position
+    )
   }
 
   /// `remove`: what a parent has and this profile shall not have.
@@ -250,8 +267,7 @@ struct ProfileLayer {
     }
     each("environment", .nonEmptyString, ["environment"]) { $0.environment[$1] = nil }
     each("syscalls", .syscall, ["syscalls.allow", "syscalls.when"]) { profile, name in
-      profile.syscalls.allowed.remove(name)
-      profile.syscalls.conditional[name] = nil
+      profile.syscalls = profile.syscalls.denying([name])
     }
   }
 }
