@@ -266,8 +266,16 @@ private func message(_ child: String, _ others: [String: String] = [:]) -> Strin
         == "p15.yaml:2:10: 'extends' makes a chain of more than 16 profiles")
   }
 
-  @Test func `What this version can't carry out is refused, not left out`() throws {
-    #expect(try load("description: c\nextends: base\n").profile.notCarriedOut == nil)
+  @Test func `What can't be had is refused, not left out`() throws {
+    func shortcoming(_ text: String, landlock: Int?) throws -> String? {
+      try load("description: c\nextends: base\n" + text).profile.shortcoming(landlock: landlock)
+    }
+    #expect(try shortcoming("", landlock: nil) == nil)
+    #expect(try shortcoming("landlock: required\n", landlock: 1) == nil)
+    #expect(
+      try shortcoming("landlock: required\n", landlock: nil)
+        == "has 'landlock: required', and this kernel hasn't got it: boot with 'landlock' in the list of lsm=, or write "
+        + "'landlock: best-effort'")
   }
 }
 

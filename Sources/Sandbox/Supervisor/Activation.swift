@@ -37,13 +37,6 @@ final class Activation: Sendable {
     if entry.profile.network == .none, !request.listeners.isEmpty {
       throw SandboxRefused("profile '\(entry.profile.name)' has 'network: none', so there can't be listeners")
     }
-    if entry.profile.landlock == .required, supervisor.landlockVersion == nil {
-      throw SandboxRefused(
-        """
-        profile '\(entry.profile.name)' requires Landlock, which this kernel hasn't got or which isn't among its LSMs; boot \
-        it with 'lsm=landlock,…', or say 'landlock: best-effort' in the profile.
-        """)
-    }
     let missing = supervisor.groups.missing(entry.profile.limits)
     if !missing.isEmpty, entry.profile.controlGroup == .required, !supervisor.options.bestEffortControlGroups {
       throw SandboxRefused(

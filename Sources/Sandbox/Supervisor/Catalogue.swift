@@ -20,9 +20,7 @@ final class Catalogue: Sendable {
     let entry: Entry
     do {
       let loaded = try ProfileFile.load(name, from: source)
-      if let what = loaded.profile.notCarriedOut {
-        throw SandboxRefused("profile '\(name)' has \(what), which this version can't carry out; take it out")
-      }
+      if let shortcoming = loaded.profile.shortcoming() { throw SandboxRefused("profile '\(name)' \(shortcoming)") }
       entry = Entry(profile: loaded.profile, digest: loaded.digest, filter: try loaded.profile.syscalls.compile())
     } catch let error as SandboxRefused {
       throw error
