@@ -5,8 +5,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 PACKAGES := libseccomp-dev libcap-dev libhiredis-dev libcurl4-openssl-dev libyaml-dev pkg-config \
-  redis-server curl python3 iproute2 nftables procps util-linux
-TEST_PACKAGES := prometheus gcc libc6-dev golang-github-docker-docker-dev
+  redis-server curl python3 iproute2 nftables procps util-linux e2fsprogs
+TEST_PACKAGES := prometheus gcc libc6-dev golang-github-docker-docker-dev squashfs-tools erofs-utils
 BENCH_PACKAGES := bubblewrap runc
 
 # With Swift's runtime inside: the machine that runs it needs no Swift.

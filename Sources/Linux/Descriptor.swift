@@ -45,7 +45,7 @@ public final class Descriptor: Sendable {
   /// A new file in the place of whatever had its name: a link that somebody put there is removed, not followed.
   public static func replacing(_ path: String, mode: Int32) throws(LinuxError) -> Descriptor {
     if unlink(path) < 0 && errno != ENOENT { throw LinuxError.last("unlink", path) }
-    return try open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
+    return try open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
   }
 
   /// A file in memory that nobody can change any more (memfd_create(2), F_ADD_SEALS).

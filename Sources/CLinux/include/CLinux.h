@@ -2,6 +2,7 @@
 // each under the prefix cl_ and with the kernel's meaning: -1 and errno on failure.
 #pragma once
 #include "Notify.h"
+#include "CMount.h"
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
