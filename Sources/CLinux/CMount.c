@@ -25,7 +25,7 @@ int cl_mount_map(int tree, int recursive, int user_namespace) {
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)user_namespace};
   return (int)syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes, sizeof attributes);
 }
-int cl_move_mount(int tree, int directory, const char *path) {
+int cl_move_mount_at(int tree, int directory, const char *path) {
   unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (*path ? 0 : MOVE_MOUNT_T_EMPTY_PATH);
   return (int)syscall(SYS_move_mount, tree, "", directory, path, flags);
 }

@@ -64,6 +64,10 @@ private func perform(_ operation: Operation, index: UInt32) -> Int {
   case PLAN_MOUNT:
     return call(
       NR_mount.number, operation.text, operation.path, operation.text, operation.first, address(operation.data))
+  case PLAN_AWAIT_MAPPED_MOUNTS:
+    report(REPORT_HAS_IDS)
+    awaitOrder(ORDER_MOUNTS_MAPPED)
+    return 0
   case PLAN_ATTACH_TREE: return attach(tree: operation.first, at: operation.path)
   case PLAN_MAKE_DIRECTORY: return makeDirectory(operation.path, mode: operation.first)
   case PLAN_COPY_FILE:

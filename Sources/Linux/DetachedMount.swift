@@ -65,11 +65,11 @@ public struct DetachedMount: Sendable {
   /// A copy of the mount at `path` below a directory (an empty path: of the directory's own), with all that is mounted
   /// below it where `recursive`. A symbolic link at its end is not followed.
   public static func copy(
-    of path: String, in directory: Descriptor, recursive: Bool, attributes: Attributes
+    of path: String, in directory: Descriptor, recursive: Bool, attributes: Attributes, label: String? = nil
   ) throws(LinuxError) -> DetachedMount {
     let copied = withExtendedLifetime(directory) { cl_open_tree_at(directory.number, path, recursive ? 1 : 0) }
-    let mount = DetachedMount(Descriptor(owning: try check(copied, "open_tree", path.isEmpty ? "." : path)))
-    try mount.restrict(attributes, recursive: recursive, label: path)
+    let mount = DetachedMount(Descriptor(owning: try check(copied, "open_tree", label ?? path)))
+    try mount.restrict(attributes, recursive: recursive, label: label ?? path)
     return mount
   }
 
@@ -96,7 +96,7 @@ public struct DetachedMount: Sendable {
   /// `directory` itself, whatever has its name by now.
   public func attach(at path: String, in directory: Descriptor) throws(LinuxError) {
     defer { withExtendedLifetime((descriptor, directory)) {} }
-    try check(cl_move_mount(descriptor.number, directory.number, path), "move_mount", path.isEmpty ? "." : path)
+    try check(cl_move_mount_at(descriptor.number, directory.number, path), "move_mount", path.isEmpty ? "." : path)
   }
 
   /// Its root directory, open for reading.

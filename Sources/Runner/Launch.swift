@@ -47,8 +47,9 @@ struct Launch: Sendable {
       files: plan.files.map { .init(path: $0.path) },
       limits: .init(
         memoryBytes: choice.memoryBytes, cpus: choice.cpus, pids: choice.pids,
-        timeoutSeconds: [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) }),
-      workingDirectory: plan.workingDirectory)
+        timeoutSeconds: [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) },
+        workspaceBytes: definition.memory.enabled ? definition.memory.maxSizeMiB << 20 : nil),
+      workingDirectory: plan.workingDirectory, workspace: definition.memory.enabled ? definition.id : nil)
     effectLimits = definition.limits
     files = plan.files.map(\.bytes)
     input = plan.input

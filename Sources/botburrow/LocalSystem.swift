@@ -115,7 +115,7 @@ final class LocalSystem {
     var arguments = [
       Places.executable, "supervisor", "--socket", socket, "--allow-user", "\(account.uid)", "--cgroup",
       try policy().rawValue, "--metrics", "unix:\(directory)/metrics/supervisor.sock", "--log-level", options.logLevel,
-      "--die-with", "\(getpid())",
+      "--workspaces", "\(directory)/workspaces", "--die-with", "\(getpid())",
     ]
     if let profiles = options.profiles { arguments += ["--profiles", profiles] }
     let environment = ["BOTBURROW_INIT", "BOTBURROW_PROFILES"].compactMap { name in

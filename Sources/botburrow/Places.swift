@@ -5,6 +5,7 @@ import Linux
 /// Where things are when nobody says.
 enum Places {
   static let socket = "/run/botburrow/supervisor.sock"
+  static let workspaces = "/var/lib/botburrow/workspaces"
 
   /// This program's own file.
   static let executable: String = {

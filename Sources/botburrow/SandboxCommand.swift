@@ -30,6 +30,9 @@ struct SandboxRun: ParsableCommand {
   @Option(help: "required or best-effort: what happens where limits can't be enforced (without a supervisor).")
   var cgroup: Profile.ControlGroupPolicy?
   @Option(name: .shortAndLong, help: "Variable NAME=VALUE for the command; repeat for more.") var env: [String] = []
+  @Option(help: "Mount this agent's persistent workspace, where the profile has a place for one.") var workspace:
+    String?
+  @Option(help: "Directory of persistent workspaces, where no supervisor runs.") var workspaces: String?
   @Option(help: "End the command after so many seconds, if the profile doesn't sooner.") var timeout: Double?
   @Flag(help: "Start an own supervisor even where one is running.") var standalone = false
   @Argument(parsing: .postTerminator, help: "The command and its arguments, after '--'.") var command: [String]
@@ -59,7 +62,7 @@ struct SandboxRun: ParsableCommand {
     let request = SandboxRequest(
       activationID: "run-\(getpid())-\(UInt32.random(in: 0...UInt32.max))", profile: profile, arguments: command,
       environment: Dictionary(environment.map { (String($0[0]), String($0[1])) }) { _, last in last },
-      limits: SandboxRequest.Limits(timeoutSeconds: timeout))
+      limits: SandboxRequest.Limits(timeoutSeconds: timeout), workspace: workspace)
     try connection.spawn(request, streams: [0, 1, 2].map(Descriptor.borrowed), files: [])
     // The program holds its own copies: who waits for the end of our output must not wait for us.
     return try waitForEnd(connection, signals)
@@ -69,7 +72,7 @@ struct SandboxRun: ParsableCommand {
     if !standalone, access(socket, F_OK) == 0 {
       do { return try SandboxConnection.open(socket) } catch  where error.code == ECONNREFUSED {}
     }
-    return try SupervisorCommand.startPrivate(profiles: profiles, cgroup: cgroup)
+    return try SupervisorCommand.startPrivate(profiles: profiles, cgroup: cgroup, workspaces: workspaces)
   }
 
   private func waitForEnd(_ connection: SandboxConnection, _ signals: SignalWatch) throws -> Receipt {

@@ -24,6 +24,8 @@ struct SupervisorCommand: ParsableCommand {
   var cgroup: Profile.ControlGroupPolicy = .required
   @Option(help: "User that may connect besides root, by name or number; repeat for more.") var allowUser: [String] = []
   @Option(help: "Network namespaces made ahead.") var pool = 4
+  @Option(help: "Directory of agents' persistent workspaces, made with the first one (root's alone, mode 0700).")
+  var workspaces = Places.workspaces
   @Option(help: "Serve /metrics, /healthz and /readyz on this Unix socket: unix:/path.") var metrics: String?
   @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: Logger.Level = .info
   @Option(help: .hidden) var dieWith: pid_t?
@@ -41,7 +43,7 @@ struct SupervisorCommand: ParsableCommand {
     let signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP])
     let users = try allowUser.map { try Accounts.user($0) }
     let options = Supervisor.Options(
-      profiles: try Places.profiles(profiles), initProgram: try Places.initProgram(),
+      profiles: try Places.profiles(profiles), initProgram: try Places.initProgram(), workspaces: workspaces,
       bestEffortControlGroups: cgroup == .bestEffort, poolDepth: serveDescriptor == nil ? pool : 0,
       allowedUsers: users.isEmpty ? nil : Set(users.map(\.uid)))
     guard geteuid() == 0 else { throw ValidationError("the supervisor must be started as root") }
@@ -94,7 +96,9 @@ struct SupervisorCommand: ParsableCommand {
   }
 
   /// Starts a supervisor for one connection; it ends with it.
-  static func startPrivate(profiles: String?, cgroup: Profile.ControlGroupPolicy?) throws -> SandboxConnection {
+  static func startPrivate(
+    profiles: String?, cgroup: Profile.ControlGroupPolicy?, workspaces: String? = nil
+  ) throws -> SandboxConnection {
     guard geteuid() == 0 else {
       throw ValidationError(
         "no supervisor serves \(Places.socket), and starting one needs root; run as root or start 'botburrow supervisor'"
@@ -104,6 +108,7 @@ struct SupervisorCommand: ParsableCommand {
     var arguments = ["botburrow", "supervisor", "--serve-descriptor", "3"]
     if let profiles { arguments += ["--profiles", profiles] }
     if let cgroup { arguments += ["--cgroup", cgroup.rawValue] }
+    if let workspaces { arguments += ["--workspaces", workspaces] }
     // The caller's group belongs to its session or unit: no place for groups of ours.
     var program = "/proc/self/exe"
     if DelegatedScope.isNeeded {

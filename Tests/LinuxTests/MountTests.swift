@@ -123,7 +123,8 @@ func command(_ program: String, _ arguments: [String]) throws {
     let directory = try TestDirectory()
     let device = try LoopDevice.attach(try directory.zeros("zeros", 1 << 20), name: "zeros", readOnly: true)
     let empty = #expect(throws: LinuxError.self) {
-      try DetachedMount.make("squashfs", source: device.path, attributes: [.readOnly], label: "zeros")
+      try DetachedMount.make(
+        "squashfs", source: device.path, options: [.init("ro")], attributes: [.readOnly], label: "zeros")
     }
     #expect(empty?.operation == "mount squashfs" && empty?.object == "zeros")
     #expect(empty?.advice.contains("superblock") == true)
@@ -145,7 +146,7 @@ func command(_ program: String, _ arguments: [String]) throws {
       let device = try LoopDevice.attach(try Descriptor.open(path), name: "image", readOnly: true)
       number = device.number
       let mount = try DetachedMount.make(
-        type, source: device.path, attributes: [.readOnly, .noSetuid, .noDevices], label: path)
+        type, source: device.path, options: [.init("ro")], attributes: [.readOnly, .noSetuid, .noDevices], label: path)
       device.descriptor.close()
       let file = Descriptor(owning: cl_openat(mount.descriptor.number, "file", O_RDONLY, 0))
       #expect(try file.readAll(limit: 100) == Array("content".utf8))

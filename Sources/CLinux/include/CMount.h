@@ -10,7 +10,7 @@ int cl_fsconfig_create(int context);
 int cl_fsmount(int context, uint64_t attributes);                             // a detached mount, close-on-exec
 int cl_open_tree_at(int directory, const char *path, int recursive);          // a detached copy; "" is the directory itself
 int cl_mount_map(int tree, int recursive, int user_namespace);                // MOUNT_ATTR_IDMAP
-int cl_move_mount(int tree, int directory, const char *path);                 // "" is the directory itself
+int cl_move_mount_at(int tree, int directory, const char *path);                 // "" is the directory itself
 
 int cl_openat2(int directory, const char *path, int flags, uint64_t resolve);  // close-on-exec
 

@@ -68,6 +68,7 @@ enum plan_code {
   PLAN_UNSHARE,             // argument: CLONE_NEW* flags
   PLAN_HOSTNAME,            // text
   PLAN_MOUNT,               // path: target, text: "type\noptions" is split by argument[1]; argument: MS_* flags
+  PLAN_AWAIT_MAPPED_MOUNTS, // report, then wait for the supervisor's word that they are
   PLAN_ATTACH_TREE,         // path: target, argument: descriptor of a detached mount
   PLAN_MAKE_DIRECTORY,      // path, argument: mode
   PLAN_COPY_FILE,           // path, argument: mode, descriptor of the content
@@ -115,6 +116,7 @@ struct plan_landlock_rule {
 // What launcher and init tell the supervisor, one packet each.
 enum report_kind {
   REPORT_LAUNCHED = 1,  // by the launcher. value: pid of PID 1 in the supervisor's namespace; its pidfd travels along
+  REPORT_HAS_IDS,       // ids are mapped: the supervisor can idmap mounts to them
   REPORT_READY,         // every wall is up
   REPORT_STARTED,       // the program runs
   REPORT_EXITED,        // value: wait status of the program
@@ -137,6 +139,7 @@ struct init_report {
 
 // What the supervisor tells init, one byte each; ORDER_SIGNAL is followed by the signal's number.
 enum init_order {
+  ORDER_MOUNTS_MAPPED = 'm',
   ORDER_START = 's',
   ORDER_SIGNAL = 'k',
 };

@@ -7,6 +7,8 @@ public enum InsideOperation: Sendable, Hashable {
   case unshare(flags: Int)
   case hostname(String)
   case mount(type: String, at: String, flags: MountFlags, options: String)
+  /// Waits until the supervisor has idmapped the mounts to this sandbox's ids, which it can only once there are such.
+  case awaitMappedMounts
   /// Attaches the detached mount that travels as this descriptor of the plan.
   case attach(descriptor: Int, at: String)
   case makeDirectory(String, mode: Int)
@@ -76,6 +78,7 @@ extension InsideOperation: CustomStringConvertible {
     case .unshare: "unshare"
     case .hostname: "set hostname"
     case .mount(let type, _, _, _): "mount \(type)"
+    case .awaitMappedMounts: "await mapped mounts"
     case .attach: "attach mount"
     case .makeDirectory: "make directory"
     case .copyFile: "copy file"
@@ -116,7 +119,7 @@ extension InsideOperation: CustomStringConvertible {
     case .landlock(let policy): policy.description
     case .closeDescriptors(let first): "from \(first)"
     case .run(let program): program.arguments.first ?? ""
-    case .dropBoundingSet, .noNewPrivileges, .notDumpable, .dropCapabilities, .seccomp, .ready:
+    case .awaitMappedMounts, .dropBoundingSet, .noNewPrivileges, .notDumpable, .dropCapabilities, .seccomp, .ready:
       ""
     }
   }

@@ -55,7 +55,7 @@ extension LandlockPolicy {
     let all = Access.all(in: version)
     func rule(_ path: String, _ access: UInt64) -> Rule { Rule(path: path, access: access & all) }
     // Moving between directories (REFER) is granted as well: a scratch directory is one file system.
-    let writable = profile.scratch.map(\.path) + ["/run/agent/out"]
+    let writable = profile.scratch.map(\.path) + (profile.workspace.map { [$0.path] } ?? []) + ["/run/agent/out"]
     return LandlockPolicy(
       version: version, handledFiles: all,
       // BIND_TCP and CONNECT_TCP, since ABI 4.

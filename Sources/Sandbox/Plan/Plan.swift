@@ -8,6 +8,8 @@ public struct Plan: Sendable, Hashable {
   public enum Handed: Sendable, Hashable {
     /// A file of the request, by its place there.
     case file(index: Int)
+    /// The agent's persistent workspace, of this many bytes.
+    case workspace(agent: String, size: Int)
   }
   /// What the supervisor makes and hands in, in the order of the plan's descriptors.
   public var handed: [Handed]
@@ -97,11 +99,15 @@ private struct PlanBuilder {
 
   /// Everything writable, each with a size.
   mutating func buildScratch() {
-    for scratch in profile.scratch {
+    for scratch in scratch {
       operations.append(
         .mount(
           type: "tmpfs", at: scratch.path, flags: [.noSetuid, .noDevices],
           options: "size=\(scratch.size),nr_inodes=\(scratch.inodes),mode=0700,uid=\(profile.uid),gid=\(profile.gid)"))
+    }
+    if let workspace = profile.workspace, let agent = request.workspace {
+      handed.append(.workspace(agent: agent, size: workspaceSize(workspace)))
+      operations += [.awaitMappedMounts, .attach(descriptor: handed.count - 1, at: workspace.path)]
     }
     operations.append(
       .mount(
@@ -113,6 +119,16 @@ private struct PlanBuilder {
       handed.append(.file(index: index))
       operations.append(.copyFile(descriptor: handed.count - 1, to: path, mode: 0o444))
     }
+  }
+
+  /// In memory: what the profile lists, and in place of a persistent workspace that nobody asked for a passing one.
+  private var scratch: [Profile.Scratch] {
+    guard let workspace = profile.workspace, request.workspace == nil else { return profile.scratch }
+    return profile.scratch + [Profile.Scratch(path: workspace.path, size: workspaceSize(workspace), inodes: 65536)]
+  }
+
+  private func workspaceSize(_ workspace: Profile.Workspace) -> Int {
+    min(workspace.size, request.limits.workspaceBytes ?? .max)
   }
 
   /// The order is the kernel's: bounding set and securebits need privilege; a uid change clears the death signal and

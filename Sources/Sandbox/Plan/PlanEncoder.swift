@@ -23,6 +23,7 @@ struct PlanEncoder {
     case .hostname(let name): put(PLAN_HOSTNAME, text: name)
     case .mount(let type, let path, let flags, let options):
       put(PLAN_MOUNT, [flags.rawValue], path: path, text: type, data: Array(options.utf8) + [0])
+    case .awaitMappedMounts: put(PLAN_AWAIT_MAPPED_MOUNTS)
     case .attach(let descriptor, let path): put(PLAN_ATTACH_TREE, [number(descriptor)], path: path)
     case .makeDirectory(let path, let mode): put(PLAN_MAKE_DIRECTORY, [mode], path: path)
     case .copyFile(let descriptor, let path, let mode): put(PLAN_COPY_FILE, [mode, number(descriptor)], path: path)

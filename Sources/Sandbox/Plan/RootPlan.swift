@@ -11,6 +11,12 @@ public enum RootOperation: Sendable, Hashable {
   case device(String)
   /// A proc of a PID namespace in which nobody is: the kernel lets a sandbox mount its own only where it sees one whole.
   case emptyProc(at: String)
+  /// Stages the tree that the profile's `root` names.
+  case openSource(String)
+  /// Attaches a part of the staged tree at the same path.
+  case part(String)
+  /// Takes the staged tree away; its parts stay.
+  case closeSource
   case remountReadOnly
 }
 
@@ -25,6 +31,9 @@ extension RootOperation: CustomStringConvertible {
       source == path ? "attach \(path) read-only" : "attach \(source) on \(path) read-only"
     case .device(let path): "attach device \(path)"
     case .emptyProc(let path): "mount empty proc on \(path)"
+    case .openSource(let label): "stage \(label)"
+    case .part(let path): "attach its \(path) read-only"
+    case .closeSource: "take the staged tree away"
     case .remountReadOnly: "remount / read-only"
     }
   }
@@ -111,7 +120,9 @@ private struct RootBuilder {
 
   /// Where PID 1 mounts what is an activation's own.
   mutating func addPlaces() {
-    for path in ["/proc"] + profile.scratch.map(\.path) + ["/run/agent"] { makeDirectory(path) }
+    for path in ["/proc"] + profile.scratch.map(\.path) + (profile.workspace.map { [$0.path] } ?? []) + ["/run/agent"] {
+      makeDirectory(path)
+    }
   }
 
   private mutating func makeParents(of path: String) {

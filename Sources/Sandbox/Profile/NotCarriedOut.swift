@@ -5,8 +5,6 @@ extension Profile {
   /// lacks what its profile says would be worse than none.
   /// - Parameter landlock: the kernel's ABI version; nil where it has none.
   func shortcoming(landlock version: Int? = KernelFeatures.landlockVersion) -> String? {
-    if root != .scratch { return "has 'root' other than scratch, which this version can't carry out; take it out" }
-    if workspace != nil { return "has 'workspace', which this version can't carry out; take it out" }
     if landlock == .required, version == nil {
       return """
         has 'landlock: required', and this kernel hasn't got it: boot with 'landlock' in the list of lsm=, or write \

@@ -171,6 +171,15 @@ public enum ProfileFile {
     if let path = profile.workspace?.path, profile.scratch.contains(where: { $0.path == path }) {
       errors.append(error(ProfileRule("scratch", path), "'\(path)' is the 'workspace'; it can't be 'scratch' as well"))
     }
+    if let path = profile.workspace?.path {
+      // Mount points are looked up in what is mounted already; in a workspace the agent decides what a name leads to.
+      for other in profile.scratch.map(\.path) where other.hasPrefix(path + "/") {
+        errors.append(error(ProfileRule("scratch", other), "'\(other)' can't be in '\(path)', the 'workspace'"))
+      }
+      for other in profile.scratch.map(\.path) where path.hasPrefix(other + "/") {
+        errors.append(error(ProfileRule("workspace"), "'\(path)', the 'workspace', can't be in 'scratch' '\(other)'"))
+      }
+    }
     return errors.compactMap { $0 }
   }
 

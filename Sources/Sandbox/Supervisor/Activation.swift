@@ -94,6 +94,9 @@ final class Activation: Sendable {
       if readable[0] {
         switch try sandbox.hear() {
         case .launched: break
+        case .hasIDs:
+          try sandbox.mapMounts()
+          try sandbox.order(ORDER_MOUNTS_MAPPED)
         case .ready:
           isReady = true
           try sandbox.inspect()

@@ -25,6 +25,7 @@ struct LiveSandbox {
   private var gate: PacketFilter.Gate?
   private var denials = Denials()
   private var group: ControlGroup?
+  private var workspace: Workspace?
   private var initProcess: ProcessHandle?
   private var observed: [String: JSONValue] = [:]
   private var usage: [String: JSONValue] = [:]
@@ -55,8 +56,8 @@ struct LiveSandbox {
       sandbox.group = try sandbox.supervisor.groups.makeGroup(
         "a-\(sandbox.request.activationID)", limits: sandbox.plan.limits)
       try sandbox.openNetwork()
-      for source in sandbox.plan.handed { sandbox.handed.append(try sandbox.make(source, descriptors)) }
     }
+    for source in plan.handed { handed.append(try make(source, descriptors)) }
   }
 
   private mutating func outside(
@@ -84,15 +85,32 @@ struct LiveSandbox {
     gate = try supervisor.network.filter.open(interface: slot.link.index, wanted)
   }
 
-  private func make(_ source: Plan.Handed, _ descriptors: [Descriptor]) throws(LinuxError) -> Descriptor {
+  private mutating func make(
+    _ source: Plan.Handed, _ descriptors: [Descriptor]
+  ) throws(SetupFailure) -> Descriptor {
     switch source {
     case .file(let index):
       let file = descriptors[3 + index]
       // An unsealed file could change under our hands; a directory would be a way out (CVE-2024-21626).
       if !file.isSealed {
-        throw LinuxError("take file", request.files[index].path, code: EPERM, advice: "send a sealed memfd")
+        throw SetupFailure(
+          LinuxError("take file", request.files[index].path, code: EPERM, advice: "send a sealed memfd"))
       }
       return file
+    case .workspace(let agent, let size):
+      do throws(WorkspaceError) {
+        let opened = try supervisor.workspaces.open(agent, size: size, uid: entry.profile.uid, gid: entry.profile.gid)
+        workspace = opened
+        return opened.mount.descriptor
+      } catch { throw SetupFailure(operation: "open workspace", object: agent, reason: error.description) }
+    }
+  }
+
+  /// Gives the workspace's files to this sandbox's ids.
+  func mapMounts() throws(SetupFailure) {
+    guard let workspace, let initProcess else { return }
+    do throws(WorkspaceError) { try workspace.map(toUserNamespaceOf: initProcess) } catch {
+      throw SetupFailure(operation: "map workspace", object: workspace.agent, reason: error.description)
     }
   }
 
@@ -126,7 +144,7 @@ struct LiveSandbox {
   }
 
   enum Word {
-    case launched, ready, started, gone
+    case launched, hasIDs, ready, started, gone
     case exited(status: Int32)
   }
 
@@ -143,6 +161,7 @@ struct LiveSandbox {
     case REPORT_LAUNCHED.rawValue:
       if let pidfd = packet.descriptors.first { initProcess = ProcessHandle(pid: message.value, descriptor: pidfd) }
       return .launched
+    case REPORT_HAS_IDS.rawValue: return .hasIDs
     case REPORT_READY.rawValue: return .ready
     case REPORT_STARTED.rawValue: return .started
     case REPORT_EXITED.rawValue:
@@ -255,6 +274,13 @@ struct LiveSandbox {
         try group.remove()
       }
     }
+    if let workspace {
+      observed["workspace"] = workspace.description(path: entry.profile.workspace?.path)
+      do throws(WorkspaceError) { try supervisor.workspaces.close(workspace) } catch {
+        report(.trouble("tear down \(request.activationID): \(error)"))
+      }
+    }
+    workspace = nil
     if let gate { attempt { () throws(LinuxError) in denials = try supervisor.network.filter.close(gate) } }
     // With its last reference the kernel takes the namespace, and with that the link.
     networkNamespace = nil

@@ -15,12 +15,15 @@ struct RootTemplate: Sendable {
   static func make(
     profile: Profile, initProgram: Descriptor, present: (String) -> RootPlan.PathKind?
   ) throws(LinuxError) -> RootTemplate {
-    let operations = RootPlan.make(profile: profile, present: present)
+    let tree = try RootTree.open(profile.root)
+    var operations = RootPlan.make(profile: profile, present: present)
+    if let tree { operations = try RootPlan.adding(tree.source, to: operations, profile: profile) }
+    let steps = operations
     return try Thread.await { () throws(LinuxError) in
       // Implies an own root and working directory (CLONE_FS), so that no other thread moves along.
       try check(cl_unshare(Int32(CL_NEWNS)), "unshare", "CLONE_NEWNS")
-      let builder = Builder(initProgram: initProgram)
-      return try builder.build(operations, profile)
+      let builder = Builder(initProgram: initProgram, tree: tree)
+      return try builder.build(steps, profile)
     }
   }
 }
@@ -29,12 +32,16 @@ struct RootTemplate: Sendable {
 /// root; what the host has is reached by absolute paths until then.
 private struct Builder {
   let initProgram: Descriptor
+  let tree: RootTree?
   private static let stage = "/tmp"
+  private static let sourceStage = String(RootPlan.stage.dropFirst())
 
   func build(_ operations: [RootOperation], _ profile: Profile) throws(LinuxError) -> RootTemplate {
     let namespace = try Descriptor.open("/proc/thread-self/ns/mnt")
     try mount(nil, "/", nil, MS_REC | MS_PRIVATE)
-    try mount("tmpfs", Self.stage, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=2k,mode=755")
+    try mount(
+      "tmpfs", Self.stage, "tmpfs", MS_NOSUID | MS_NODEV,
+      tree == nil ? "size=1m,nr_inodes=2k,mode=755" : "size=32m,nr_inodes=16k,mode=755")
     try check(chdir(Self.stage), "chdir", Self.stage)
     for operation in operations { try perform(operation) }
     let covered = covered(profile)
@@ -66,6 +73,21 @@ private struct Builder {
       try attach(tree, at: path)
     case .device(let path): try attachDevice(path)
     case .emptyProc(let path): try mountEmptyProc(at: path)
+    case .openSource(let label):
+      try check(mkdir(Self.sourceStage, 0o700), "mkdir", RootPlan.stage)
+      guard let tree else { throw LinuxError("stage", label, code: ENOENT) }
+      try attach(tree.mount.descriptor, at: RootPlan.stage)
+    case .part(let path):
+      // Copies of mounts are made of mounts that stand somewhere (open_tree(2) before Linux 6.15).
+      let staged = try Descriptor.open(Self.sourceStage, O_RDONLY | O_DIRECTORY)
+      let part = try staged.pathBelow(path)
+      try attach(
+        try DetachedMount.copy(of: "", in: part, recursive: true, attributes: RootTree.attributes, label: path)
+          .descriptor,
+        at: path)
+    case .closeSource:
+      try check(cl_unmount_detached(Self.sourceStage), "umount2", RootPlan.stage)
+      try check(rmdir(Self.sourceStage), "rmdir", RootPlan.stage)
     case .remountReadOnly:
       let root = try Descriptor.open(".", O_RDONLY | O_DIRECTORY)
       try withExtendedLifetime(root) { () throws(LinuxError) in

@@ -27,7 +27,7 @@ final class RootTemplates: Sendable {
 
   /// The root of a profile; made now where it isn't there or isn't true any more.
   func template(_ entry: Catalogue.Entry) throws(LinuxError) -> RootTemplate {
-    let stamps = entry.profile.readOnly.map { Self.stamp($0.path) }
+    let stamps = entry.profile.hostPaths.map(Self.stamp)
     let name = entry.profile.name
     let existing = entries.withLock { $0[name] }
     if let existing, existing.digest == entry.digest, existing.stamps == stamps { return existing.template }

@@ -15,6 +15,8 @@ public final class Supervisor: Sendable {
     public var profiles: String
     /// The `botburrow-init` program.
     public var initProgram: String
+    /// Directory of agents' persistent workspaces; made when the first one is.
+    public var workspaces: String
     /// Overrides the profiles' word where controllers are missing.
     public var bestEffortControlGroups: Bool
     /// Network namespaces made ahead.
@@ -24,11 +26,13 @@ public final class Supervisor: Sendable {
 
     /// The usual set-up.
     public init(
-      profiles: String, initProgram: String, bestEffortControlGroups: Bool = false, poolDepth: Int = 4,
+      profiles: String, initProgram: String, workspaces: String = "/var/lib/botburrow/workspaces",
+      bestEffortControlGroups: Bool = false, poolDepth: Int = 4,
       allowedUsers: Set<uid_t>? = nil
     ) {
       self.profiles = profiles
       self.initProgram = initProgram
+      self.workspaces = workspaces
       self.bestEffortControlGroups = bestEffortControlGroups
       self.poolDepth = poolDepth
       self.allowedUsers = allowedUsers
@@ -50,6 +54,7 @@ public final class Supervisor: Sendable {
   let groups: GroupTree
   let roots: RootTemplates
   let launchers: Launchers
+  let workspaces: Workspaces
   let hostNamespaces: [String: UInt64]
   let landlockVersion = KernelFeatures.landlockVersion
   private let report: @Sendable (Event) -> Void
@@ -82,6 +87,8 @@ public final class Supervisor: Sendable {
     groups = try GroupTree.make(pid: getpid())
     lifeline = try makePipe()
     roots = RootTemplates(initProgram: initProgram)
+    workspaces = Workspaces(directory: options.workspaces)
+    do throws(WorkspaceError) { try workspaces.sweep() } catch { report(.trouble("workspaces: \(error)")) }
     try Self.harden()
     launchers = try Launchers(
       program: initProgram, home: network.home, count: Self.launcherCount,

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import JSON
 import Linux
 import Synchronization
 
@@ -272,14 +273,26 @@ struct Workspace: Sendable {
 
   /// Gives files to the sandbox's ids: on disk they have the ids that the agent sees, whatever range it has this time.
   /// Call before the mount is attached.
-  func map(toUserNamespaceOf pid: pid_t) throws(WorkspaceError) {
+  func map(toUserNamespaceOf process: ProcessHandle) throws(WorkspaceError) {
     try kernel { () throws(LinuxError) in
-      try mount.map(to: try Descriptor.open("/proc/\(pid)/ns/user"), label: image)
+      let users = try Descriptor.open("/proc/\(process.pid)/ns/user")
+      // Found by number: it must still have been that process's then.
+      if try waitReadable([process.descriptor], timeout: .zero)[0] {
+        throw LinuxError("open", "user namespace of PID 1", code: ESRCH, advice: "it was killed")
+      }
+      try mount.map(to: users, label: image)
     }
   }
 
-  /// Bytes and files in it now.
-  var usage: (bytes: Int, files: Int)? { (try? mount.usage(image)).map { ($0.usedBytes, $0.usedFiles) } }
+  /// Bytes and files in it now, and its limit, as receipts show them.
+  func description(path: String?) -> JSONValue {
+    let usage = try? mount.usage(image)
+    return [
+      "agent": .string(agent), "path": path.map { .string($0) } ?? .null, "limit_bytes": .integer(Int64(size)),
+      "used_bytes": usage.map { .integer(Int64($0.usedBytes)) } ?? .null,
+      "used_files": usage.map { .integer(Int64($0.usedFiles)) } ?? .null,
+    ]
+  }
 }
 
 /// The kernel's refusals among the store's.

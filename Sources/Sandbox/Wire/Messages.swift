@@ -96,6 +96,10 @@ extension SandboxRequest {
     if let bytes = limits.memoryBytes, bytes < 1 << 20 { return "memoryBytes \(bytes) must be at least 1048576" }
     if let cpus = limits.cpus, !(cpus >= 0.01) { return "cpus \(cpus) must be at least 0.01" }
     if let pids = limits.pids, pids < 2 { return "pids \(pids) must be at least 2" }
+    if let bytes = limits.workspaceBytes, bytes < WorkspaceStore.smallest {
+      return "workspaceBytes \(bytes) must be at least \(WorkspaceStore.smallest)"
+    }
+    if let workspace, !WorkspaceStore.isName(workspace) { return WorkspaceError.badName(workspace).description }
     if let seconds = limits.timeoutSeconds, !(seconds > 0 && seconds < 1e7) {
       return "timeoutSeconds \(seconds) must be more than 0"
     }

@@ -19,6 +19,9 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
   public var limits: Limits
   /// Absolute path inside; nil: the environment's HOME.
   public var workingDirectory: String?
+  /// The agent whose persistent workspace is mounted where the profile has a place for one; nil: what is written there is
+  /// gone afterwards.
+  public var workspace: String?
 
   /// A TCP port of the gateway address that is open for this activation alone.
   public struct Listener: Sendable, Codable, Hashable {
@@ -46,18 +49,25 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
     public var pids: Int?
     /// Wall-clock seconds.
     public var timeoutSeconds: Double?
+    /// Size of the workspace, bytes.
+    public var workspaceBytes: Int?
     /// Nil leaves the profile's.
-    public init(memoryBytes: Int? = nil, cpus: Double? = nil, pids: Int? = nil, timeoutSeconds: Double? = nil) {
+    public init(
+      memoryBytes: Int? = nil, cpus: Double? = nil, pids: Int? = nil, timeoutSeconds: Double? = nil,
+      workspaceBytes: Int? = nil
+    ) {
       self.memoryBytes = memoryBytes
       self.cpus = cpus
       self.pids = pids
       self.timeoutSeconds = timeoutSeconds
+      self.workspaceBytes = workspaceBytes
     }
   }
   /// Asks for the profile's own limits and no network unless told.
   public init(
     activationID: String, profile: String, arguments: [String], environment: [String: String] = [:],
-    listeners: [Listener] = [], files: [File] = [], limits: Limits = Limits(), workingDirectory: String? = nil
+    listeners: [Listener] = [], files: [File] = [], limits: Limits = Limits(), workingDirectory: String? = nil,
+    workspace: String? = nil
   ) {
     self.activationID = activationID
     self.profile = profile
@@ -67,6 +77,7 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
     self.files = files
     self.limits = limits
     self.workingDirectory = workingDirectory
+    self.workspace = workspace
   }
 }
 

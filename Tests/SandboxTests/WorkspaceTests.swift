@@ -1,0 +1,172 @@
+import CLinux
+import Glibc
+import JSON
+import Linux
+import Testing
+
+@testable import Sandbox
+
+private let isRoot = geteuid() == 0
+
+/// A supervisor with a directory of workspaces that outlives it.
+private final class Ground: Sendable {
+  let directory: String
+
+  init() throws {
+    var template = Array("/tmp/botburrow-workspaces-XXXXXX".utf8CString)
+    _ = try #require(mkdtemp(&template))
+    directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+  deinit { try? removeTree(directory) }
+
+  var store: String { directory + "/store" }
+  func image(_ agent: String = "agent") -> String { "\(store)/\(agent).ext4" }
+
+  func supervisor(size: String = "16M") throws -> TestSupervisor {
+    try TestSupervisor(
+      ["--cgroup", "best-effort", "--workspaces", store],
+      profiles: ["default": try TestProfile.text(adding: "workspace: { path: /workspace, size: \(size) }")])
+  }
+
+  func request(_ script: String, agent: String? = "agent", bytes: Int? = nil) -> SandboxRequest {
+    var wanted = SandboxTests.request(["sh", "-c", script], limits: .init(workspaceBytes: bytes))
+    wanted.workspace = agent
+    return wanted
+  }
+
+  func run(
+    _ supervisor: TestSupervisor, _ script: String, agent: String? = "agent", bytes: Int? = nil
+  ) async throws -> (output: String, exit: ExitCause, workspace: JSONValue?) {
+    let result = try await supervisor.launcher.run(
+      request(script, agent: agent, bytes: bytes), files: [], input: [], outputLimit: 1 << 20, serve: { _ in })
+    return (
+      String(decoding: result.output + result.errorOutput, as: UTF8.self), result.receipt.exit,
+      result.receipt.json["workspace"]
+    )
+  }
+
+  /// Whether nobody has the image any more: its lock belongs to the loop device.
+  func isFree(_ agent: String = "agent") -> Bool {
+    guard let image = try? Descriptor.open(self.image(agent), O_RDWR) else { return false }
+    return withExtendedLifetime(image) { flock(image.number, LOCK_EX | LOCK_NB) == 0 }
+  }
+
+  var loopDevices: [String] {
+    get throws { try attachedImages().filter { $0.hasPrefix(directory) } }
+  }
+}
+
+@Suite("Workspaces in sandboxes", .serialized, .enabled(if: isRoot, "needs root")) struct WorkspaceTests {
+  @Test func `What an agent keeps is its own again, whatever range of ids it has`() async throws {
+    let ground = try Ground()
+    let supervisor = try ground.supervisor()
+    let first = try await ground.run(
+      supervisor, "mkdir a; echo kept > a/file; chmod 600 a/file; cat /proc/self/uid_map; stat -c %u:%g . a a/file")
+    #expect(first.exit == .exited(code: 0), "\(first.output)")
+    #expect(first.output.hasSuffix("1000:1000\n1000:1000\n1000:1000\n"))
+    #expect(try ground.loopDevices == [] && ground.isFree())
+    // Somebody else has the range now.
+    let (output, text) = try await onThread {
+      let other = try HeldSandbox(supervisor, request(["sh", "-c", "cat /proc/self/uid_map; read x"]))
+      return (other, other.line())
+    }
+    #expect(first.output.hasPrefix(text))
+    let second = try await ground.run(
+      supervisor, "cat a/file; stat -c %u:%g a/file; echo more >> a/file; ls -A; cat /proc/self/uid_map")
+    #expect(second.exit == .exited(code: 0))
+    #expect(second.output.hasPrefix("kept\n1000:1000\na\n"), "\(second.output)")
+    #expect(!second.output.hasSuffix(text + "\n"))
+    // Another agent sees nothing of it.
+    #expect(try await ground.run(supervisor, "ls -A", agent: "other").output == "")
+    withExtendedLifetime(output) {}
+  }
+
+  @Test func `It has its limit and its receipt, and no way to write set-id or device files`() async throws {
+    let ground = try Ground()
+    let supervisor = try ground.supervisor(size: "64M")
+    let full = try await ground.run(
+      supervisor, "head -c 40000000 /dev/zero > big; echo $?; grep ' /workspace ' /proc/mounts | cut -d ' ' -f 3-4",
+      bytes: 16 << 20)
+    #expect(full.output.contains("No space left on device"))
+    #expect(full.output.contains("ext4 rw,nosuid,nodev"), "\(full.output)")
+    #expect(full.workspace?["limit_bytes"] == 16_777_216)
+    #expect(full.workspace?["agent"] == "agent" && full.workspace?["path"] == "/workspace")
+    #expect((full.workspace?["used_bytes"]?.integer ?? 0) > 10 << 20)
+    #expect(try Descriptor.open(ground.image()).status("").st_size == 16 << 20)
+    // Control: with the profile's limit it fits.
+    let fits = try await ground.run(supervisor, "head -c 40000000 /dev/zero > big && echo $?")
+    #expect(fits.output == "0\n")
+    let less = await #expect(throws: SandboxRefused.self) {
+      try await ground.run(supervisor, "true", bytes: 16 << 20)
+    }
+    #expect(less?.description.contains("more than the 16777216 that are allowed now") == true)
+  }
+
+  @Test func `Without an agent it is passing`() async throws {
+    let ground = try Ground()
+    let supervisor = try ground.supervisor()
+    for _ in 0..<2 {
+      let run = try await ground.run(supervisor, "ls -A; echo x > file; stat -f -c %T .", agent: nil)
+      #expect(run.output == "tmpfs\n" && run.workspace == nil)
+    }
+    #expect(access(ground.store, F_OK) < 0)
+  }
+
+  @Test func `The second at the same time is refused, others run`() async throws {
+    let ground = try Ground()
+    let supervisor = try ground.supervisor()
+    let held = try await onThread {
+      let held = try HeldSandbox(supervisor, ground.request("echo up; read x; echo $x > word"))
+      #expect(held.line() == "up")
+      return held
+    }
+    let second = await #expect(throws: SandboxRefused.self) { try await ground.run(supervisor, "true") }
+    #expect(
+      second?.description
+        == """
+        the sandbox ended before it began: setup failed at open workspace agent: the workspace of 'agent' is in use by \
+        another activation; try again when that has ended
+        """)
+    #expect(try await ground.run(supervisor, "true", agent: "other").exit == .exited(code: 0))
+    try held.input.write(Array("done\n".utf8))
+    #expect(try await onThread { try held.receipt().exit } == .exited(code: 0))
+    #expect(try await ground.run(supervisor, "cat word").output == "done\n")
+  }
+
+  @Test func `A supervisor that is killed leaves neither mount nor device, and nothing is lost`() async throws {
+    let ground = try Ground()
+    do {
+      let supervisor = try ground.supervisor()
+      try await onThread {
+        let held = try HeldSandbox(supervisor, ground.request("echo kept > file; echo up; sleep 60"))
+        #expect(held.line() == "up")
+        #expect(try ground.loopDevices.count == 1 && !ground.isFree())
+        #expect(kill(supervisor.pid, SIGKILL) == 0)
+        #expect(try held.outputEnds(within: .seconds(1)))
+        #expect(try holds(within: .seconds(1)) { try ground.loopDevices == [] && ground.isFree() })
+      }
+      #expect(try supervisor.stop() != nil)
+    }
+    #expect(!(try readFile("/proc/self/mountinfo").contains(ground.directory)))
+    // One that died while it made an image.
+    try Descriptor.replacing(ground.store + "/half.ext4.new", mode: 0o600).write([1])
+    let next = try ground.supervisor()
+    #expect(try holds(within: .seconds(1)) { try files(in: ground.store) == ["agent.ext4"] })
+    #expect(try await ground.run(next, "cat file").output == "kept\n")
+  }
+
+  @Test func `Sandboxes that are killed at any moment give their workspace back`() async throws {
+    let ground = try Ground()
+    let supervisor = try ground.supervisor()
+    try await onThread {
+      for delay in stride(from: 0, through: 20_000, by: 2000) {
+        let sandbox = try HeldSandbox(supervisor, ground.request("echo x >> file; sync; sleep 60"))
+        usleep(useconds_t(delay))
+        sandbox.connection.hangUp()
+        #expect(try sandbox.outputEnds(within: .seconds(2)), "after \(delay) µs")
+        #expect(try holds(within: .seconds(2)) { try ground.loopDevices == [] })
+      }
+    }
+    #expect(try await ground.run(supervisor, "ls").exit == .exited(code: 0))
+  }
+}
