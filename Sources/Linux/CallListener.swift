@@ -31,7 +31,12 @@ public struct CallListener: Sendable {
   /// From here on every call of this thread, and of what it starts, waits for the listener that is sent over `socket`. Needs
   /// `no_new_privs`.
   public static func install(sendingTo socket: Descriptor) throws(LinuxError) {
-    let number = try check(cl_notify_listener(), "seccomp", "SECCOMP_FILTER_FLAG_NEW_LISTENER")
+    let number = cl_notify_listener()
+    if number < 0 {
+      throw LinuxError.last(
+        "seccomp", "SECCOMP_FILTER_FLAG_NEW_LISTENER",
+        advice: "needs Linux 5.5, and a process that nobody else listens to (EBUSY)")
+    }
     // Nothing else before it: the first other call waits for whoever gets the listener.
     let sent = withExtendedLifetime(socket) { cl_send_listener(socket.number, number) }
     try check(sent, "sendmsg", "listener")
