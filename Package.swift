@@ -118,7 +118,7 @@ let package = Package(
       name: "SandboxTests", dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport"],
       exclude: ["Golden"],
       swiftSettings: strict),
-    tests("LearnTests", ["Learn", "Sandbox", "Linux", "JSON", "TestSupport"]),
+    tests("LearnTests", ["Learn", "Sandbox", "CLinux", "Linux", "JSON", "YAML", "TestSupport"]),
     tests("RedisTests", ["Redis", "TestSupport"]),
     tests("WorkTests", ["Work", "Redis", "JSON", "TestSupport"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "TestSupport"]),

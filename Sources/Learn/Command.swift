@@ -13,7 +13,8 @@ public struct Command: Sendable {
   public var inputPath: String
   /// Puts one together.
   public init(
-    _ arguments: [String], environment: [String: String] = [:], identity: Identity? = nil, inputPath: String = "/dev/null"
+    _ arguments: [String], environment: [String: String] = [:], identity: Identity? = nil,
+    inputPath: String = "/dev/null"
   ) {
     (self.arguments, self.environment, self.identity, self.inputPath) = (arguments, environment, identity, inputPath)
   }
@@ -39,15 +40,18 @@ public struct Command: Sendable {
     environment["HOME"] = surroundings.workspace
     environment["TMPDIR"] = surroundings.temporary
     environment.merge(self.environment.mapValues { Self.filled($0, "127.0.0.1") }) { _, own in own }
+    // Root stays as it is: whoever asks for it means all of it.
+    let user = identity?.uid == 0 ? nil : identity
     return ChildOrder(
       arguments: arguments.map { Self.filled($0, "127.0.0.1") }, environment: environment,
-      directory: surroundings.workspace, uid: identity?.uid, gid: identity?.gid)
+      directory: surroundings.workspace, uid: user?.uid, gid: user?.gid)
   }
 
   /// And in a sandbox.
   func insideOrder(base: Profile) -> ChildOrder {
     ChildOrder(
       arguments: arguments.map { Self.filled($0, gatewayAddress) },
-      environment: base.environment.merging(environment.mapValues { Self.filled($0, gatewayAddress) }) { _, own in own })
+      environment: base.environment.merging(environment.mapValues { Self.filled($0, gatewayAddress) }) { _, own in own }
+    )
   }
 }

@@ -21,7 +21,7 @@ extension LearnedProfile {
       switch place {
       case .readOnly(let entry): used.insert(entry)
       case .scratch(let directory): used.insert(directory)
-      case .own, .never, .nowhere: break
+      case .own, .never, .identifying, .nowhere: break
       }
       if record.uses.contains(.written) {
         if place == .nowhere { written.insert(path) }
@@ -36,13 +36,20 @@ extension LearnedProfile {
       switch place {
       case .nowhere where PathReduction.isShared(path):
         hidden["lists, which inside have only what the profile shows:", default: []].append(path)
+      case .nowhere where !record.isPublic:
+        hidden["reads, which not everybody may read, so that a sandbox's user could not:", default: []].append(path)
       case .nowhere:
         needed.insert(path)
         if record.kind == .directory { whole.insert(path) }
       case .scratch where record.kind == .file:
-        hidden["reads, which lie in a directory that is empty inside (put them elsewhere, such as /opt or /srv):", default: []]
-          .append(path)
+        hidden[
+          "reads, which lie in a directory that is empty inside (put them elsewhere, such as /opt or /srv):",
+          default: []
+        ]
+        .append(path)
       case .never: hidden["reads, which no sandbox shows:", default: []].append(path)
+      case .identifying:
+        hidden["reads, which would tell which host this is, and is not added:", default: []].append(path)
       case .scratch, .readOnly, .own: break
       }
     }

@@ -32,9 +32,11 @@ public struct LearnedProfile: Sendable, Hashable {
   public var when: [Condition] = []
   /// Set where it differs from the base's.
   public var network: Addition<Profile.Network>?
-  /// Of the base, but not used: read-only paths, scratch directories, system calls; sorted.
+  /// Read-only paths of the base that were not used, sorted.
   public var removedReadOnly: [String] = []
+  /// Scratch directories of the base that were not used, sorted.
   public var removedScratch: [String] = []
+  /// System calls of the base that were not used, sorted.
   public var removedCalls: [String] = []
   /// How many calls of the base stay.
   public var keptCalls = 0
@@ -116,7 +118,7 @@ public struct LearnedProfile: Sendable, Hashable {
       }
     }
     for (number, use) in recording.unknown.sorted(by: { $0.key < $1.key }) {
-      notes.append("system call \(number) (\(use.program)) is newer than libseccomp; it was answered ENOSYS, as inside.")
+      notes.append("system call \(number) (\(use.program)) is newer than libseccomp; it was denied, as inside.")
     }
     if let use = recording.foreign {
       notes.append("\(use.program) made a call of another architecture, which every profile denies.")

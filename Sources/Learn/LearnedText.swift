@@ -20,7 +20,8 @@ extension LearnedProfile {
   /// The profile as a file that extends its base: every line is a change that somebody should look at.
   public func text(_ heading: Heading) -> String {
     var lines = ["# Learned from: \(Self.shown(heading.command))"]
-    lines += Self.comment("It \(Self.words(heading.end)) while it was recorded. \(heading.verification ?? "Not verified.")")
+    lines += Self.comment(
+      "It \(Self.words(heading.end)) while it was recorded. \(heading.verification ?? "Not verified.")")
     lines += Self.comment(
       "Another input may take another way: read this before you use it, and widen it where you know better.")
     for note in notes { lines += Self.comment("Note: \(note)", hanging: "  ") }
@@ -150,7 +151,9 @@ extension LearnedProfile {
   static func shown(_ command: [String]) -> String {
     let words = command.map { word in
       word.utf8.allSatisfy { $0 > 32 && $0 < 127 && ![34, 36, 38, 39, 40, 41, 59, 60, 62, 92, 96, 124].contains($0) }
-        && !word.isEmpty ? word : "'" + clean(word) + "'"
+        && !word.isEmpty
+        ? word
+        : "'" + clean(word).split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }
     let text = words.joined(separator: " ")
     return text.count > 160 ? text.prefix(159) + "…" : text

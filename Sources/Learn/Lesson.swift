@@ -31,8 +31,13 @@ public struct Lesson {
   private let scratch: ScratchDirectory
 
   /// - Parameter scratch: a new directory, outside of what the base's scratch directories hide.
+  /// - Throws: where the base's files aren't this host's.
   public init(_ command: Command, base: Profile, options: Options, scratch: ScratchDirectory) throws(LearnError) {
-    guard base.network == .gateway || base.network == .none else { throw LearnError("unknown network") }
+    guard base.root == .scratch else {
+      throw LearnError(
+        "profile '\(base.name)' has a root of its own, where paths of this host mean nothing; learn from one without 'root'"
+      )
+    }
     (self.command, self.base, self.options, self.scratch) = (command, base, options, scratch)
   }
 
@@ -93,7 +98,8 @@ public struct Lesson {
       let cause = try run.run(
         command, profile: try load(options.name, profiles), profiles: profiles, ports: ports)
       if cause == ExitCause(first.end) {
-        return outcome(learned, first, "Verified: in a sandbox of it the command ended the same way, in round \(round).", true)
+        return outcome(
+          learned, first, "Verified: in a sandbox of it the command ended the same way, in round \(round).", true)
       }
       verdict = "NOT verified: in a sandbox of it the command ended differently: \(cause)."
       let isNew = Set(before.keys) != Set(recording.calls.keys)
@@ -139,7 +145,9 @@ extension LearnedProfile {
   /// Room for the process that becomes the command, where that is recorded in a sandbox.
   mutating func showRecorder(_ directory: String, _ base: SeccompPolicy) {
     readOnly.append(Addition(directory, "the recorder"))
-    let calls = ["seccomp", "sendmsg", "recvmsg", "prctl", "fcntl", "dup2", "execve", "access", "getdents64", "openat", "mmap"]
+    let calls = [
+      "seccomp", "sendmsg", "recvmsg", "prctl", "fcntl", "dup2", "execve", "access", "getdents64", "openat", "mmap",
+    ]
     for name in calls where !base.allowed.contains(name) && base.conditional[name] == nil {
       if !allow.contains(where: { $0.value == name }) { allow.append(Addition(name, "the recorder")) }
     }

@@ -15,7 +15,9 @@ enum PathReduction {
   ///   - whole: those that are directories whose entries were listed: nothing less will do.
   static func reduce(_ paths: Set<String>, whole: Set<String>) -> [Entry] {
     let root = Node()
-    for path in paths { root.insert(path.split(separator: "/").map(String.init)[...], path: path, isWhole: whole.contains(path)) }
+    for path in paths {
+      root.insert(path.split(separator: "/").map(String.init)[...], path: path, isWhole: whole.contains(path))
+    }
     return root.reduced(path: "").sorted { $0.path < $1.path }
   }
 

@@ -52,6 +52,9 @@ public struct Identity: Sendable, Hashable {
   /// Names both.
   public init(uid: uid_t, gid: gid_t) { (self.uid, self.gid) = (uid, gid) }
 
+  /// Who owns nothing.
+  static let nobody = Identity(uid: 65534, gid: 65534)
+
   /// Whether the permission bits let this identity do it: 4 read, 2 write, 1 execute or enter.
   public func may(_ bit: UInt32, _ entry: FileEntry) -> Bool {
     if uid == 0 { return true }

@@ -8,6 +8,8 @@ public final class Recorder {
   private let followsPaths: Bool
   /// The system calls that the child itself makes before it becomes the command are nobody's need.
   private var hasBegun = false
+  /// From the second call on: the first is the child's, which becomes the command by it.
+  private var isCommand = false
   private let identity: Identity
   private var seen: Set<Question> = []
   /// What was seen up to now.
@@ -69,19 +71,20 @@ public final class Recorder {
     let tracee = Tracee(thread: call.thread)
     guard call.isNative else {
       if hasBegun, recording.foreign == nil { recording.foreign = Recording.Use(program: tracee.program) }
-      return .refuse(EPERM)
+      return .refuse(policy.base.denied)
     }
     guard let name = policy.name(call.number) else {
       if hasBegun, recording.unknown[call.number] == nil {
         recording.unknown[call.number] = Recording.Use(program: tracee.program)
       }
-      return .refuse(ENOSYS)
+      return .refuse(policy.base.unknown)
     }
     if !hasBegun {
       guard name == "execve" else { return .carryOn }
       hasBegun = true
     }
     let verdict = policy.verdict(name, call.arguments)
+    defer { isCommand = true }
     let object = verdict == .carryOn ? notePaths(name, call, tracee) : nil
     count(name, call, verdict, object: object, tracee)
     return verdict
@@ -91,7 +94,7 @@ public final class Recorder {
     _ name: String, _ call: CallListener.Call, _ verdict: RecordingPolicy.Verdict, object: String?, _ tracee: Tracee
   ) {
     var record =
-      recording.calls[name] ?? Recording.Call(first: .init(program: tracee.program, object: object ?? ""))
+      recording.calls[name] ?? Recording.Call(first: use(tracee, object ?? ""))
     if verdict == .carryOn { record.count += 1 } else { record.refused += 1 }
     if let condition = policy.base.conditional[name] {
       let value = condition.value(of: call.arguments)
@@ -131,12 +134,16 @@ public final class Recorder {
     return first
   }
 
+  private func use(_ tracee: Tracee, _ object: String) -> Recording.Use {
+    Recording.Use(program: isCommand ? tracee.program : "the command", object: object)
+  }
+
   private func note(_ question: Question, _ tracee: Tracee) -> Bool {
     guard
       let walk = PathWalk.follow(
         question.text, from: question.base, followsLast: question.follows, as: identity, entry: FileEntry.at)
     else { return false }
-    let use = Recording.Use(program: tracee.program, object: question.text)
+    let use = use(tracee, question.text)
     var uses = question.uses
     if let entry = walk.entry {
       if uses.contains(.read), !identity.may(4, entry) { uses.remove(.read) }
@@ -148,7 +155,10 @@ public final class Recorder {
     }
     for link in walk.links where recording.links[link] == nil { recording.links[link] = use }
     if uses.isEmpty { return true }
-    var record = recording.paths[walk.path] ?? Recording.Path(uses: [], kind: walk.entry?.kind, first: use)
+    var record =
+      recording.paths[walk.path]
+      ?? Recording.Path(
+        uses: [], kind: walk.entry?.kind, first: use, isPublic: walk.entry.map { Identity.nobody.may(4, $0) } ?? true)
     record.uses.formUnion(uses)
     recording.paths[walk.path] = record
     if uses.contains(.executed), walk.entry?.kind == .file { noteInterpreter(of: walk.path, tracee) }

@@ -34,9 +34,11 @@ public struct Recording: Sendable, Hashable {
     public var kind: FileEntry.Kind?
     /// Who used it first.
     public var first: Use
+    /// Whether every user may read it. A sandbox's user is none that owns anything on the host.
+    public var isPublic: Bool
     /// Puts one together.
-    public init(uses: PathUses, kind: FileEntry.Kind?, first: Use) {
-      (self.uses, self.kind, self.first) = (uses, kind, first)
+    public init(uses: PathUses, kind: FileEntry.Kind?, first: Use, isPublic: Bool = true) {
+      (self.uses, self.kind, self.first, self.isPublic) = (uses, kind, first, isPublic)
     }
   }
   /// An end of a connection.
@@ -47,6 +49,7 @@ public struct Recording: Sendable, Hashable {
     public var port: UInt16?
     /// Names one.
     public init(address: String, port: UInt16?) { (self.address, self.port) = (address, port) }
+    /// `127.0.0.1:80`, `[::1]:80`, `unix:/run/x`.
     public var description: String {
       guard let port else { return "unix:\(address)" }
       return address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"

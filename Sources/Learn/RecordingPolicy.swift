@@ -21,36 +21,39 @@ public struct RecordingPolicy: Sendable {
     case refuse(Int32)
   }
 
-  /// The call's name; nil where libseccomp doesn't know the number, for which a sandbox answers ENOSYS.
+  /// The call's name; nil where libseccomp doesn't know the number, for which every profile has one answer.
   public func name(_ number: Int32) -> String? { names[number] }
 
   /// Decides by name and arguments.
   public func verdict(_ name: String, _ arguments: [UInt64]) -> Verdict {
     if base.allowed.contains(name) { return .carryOn }
     if let condition = base.conditional[name] {
-      return condition.test.passes(condition.value(of: arguments)) ? .carryOn : .refuse(1)
+      return condition.test.passes(condition.value(of: arguments)) ? .carryOn : .refuse(base.denied)
     }
     if let code = base.errnos[name] { return .refuse(code) }
-    return !admitsOthers || Self.neverAdded.contains(name) ? .refuse(1) : .carryOn
+    return !admitsOthers || Self.neverAdded.contains(name) ? .refuse(base.denied) : .carryOn
   }
 
   /// Calls that no profile should allow (docs/profiles.md): ways out, and what only an administrator needs. Whoever wants one
   /// all the same writes it into the profile by hand.
   public static let neverAdded: Set<String> = [
     // Mounts and namespaces.
-    "chroot", "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount", "open_tree", "pivot_root",
+    "chroot", "fsconfig", "fsmount", "fsopen", "fspick", "mount", "mount_setattr", "move_mount", "open_tree",
+    "pivot_root",
     "setns", "umount2", "unshare",
     // Other processes' memory and descriptors.
     "kcmp", "pidfd_getfd", "process_madvise", "process_vm_readv", "process_vm_writev", "ptrace",
     // Much kernel behind one call.
-    "bpf", "clone3", "io_uring_enter", "io_uring_register", "io_uring_setup", "perf_event_open", "userfaultfd", "vmsplice",
+    "bpf", "clone3", "io_uring_enter", "io_uring_register", "io_uring_setup", "perf_event_open", "userfaultfd",
+    "vmsplice",
     // Keys.
     "add_key", "keyctl", "request_key",
     // Files past their names.
     "fanotify_init", "name_to_handle_at", "open_by_handle_at", "lookup_dcookie",
     // The machine.
-    "acct", "adjtimex", "clock_adjtime", "clock_settime", "create_module", "delete_module", "finit_module", "init_module",
-    "ioperm", "iopl", "kexec_file_load", "kexec_load", "mbind", "migrate_pages", "move_pages", "nfsservctl", "quotactl",
+    "acct", "adjtimex", "clock_adjtime", "clock_settime", "create_module", "delete_module", "finit_module",
+    "init_module",
+    "ioperm", "iopl", "kexec_file_load", "kexec_load", "migrate_pages", "move_pages", "nfsservctl", "quotactl",
     "quotactl_fd", "reboot", "setdomainname", "sethostname", "settimeofday", "swapoff", "swapon", "syslog", "vhangup",
   ]
 }

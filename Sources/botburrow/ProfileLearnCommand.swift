@@ -100,7 +100,9 @@ struct ProfileLearn: ParsableCommand {
     let recording = try lesson.record(
       HostRun(child: ("/proc/self/exe", child), output: errors), signals: signals)
     if recording.end != .exited(0) {
-      complain("while it was recorded the command \(LearnedProfile.words(recording.end)): the profile covers what it did until then")
+      complain(
+        "while it was recorded the command \(LearnedProfile.words(recording.end)): the profile covers what it did until then"
+      )
     }
     if !verify { return lesson.outcome(of: recording) }
     let run = SandboxedRun(
@@ -110,8 +112,7 @@ struct ProfileLearn: ParsableCommand {
   }
 
   private static func load(_ name: String, _ directory: String) throws -> Profile {
-    let path = "\(directory)/\(name).yaml"
-    return try ProfileFile.parse(try Descriptor.open(path).readAll(limit: 1 << 20), file: path, name: name).profile
+    try ProfileFile.load(name, from: ProfileSource(directory: directory)).profile
   }
 
   /// As whom the command runs; nil: as we are.
