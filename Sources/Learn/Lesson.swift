@@ -25,18 +25,23 @@ public struct Lesson {
     public var isVerified: Bool?
   }
 
+  /// The profile under which a sandbox is recorded.
+  private static let wide = "learning-wide"
   private let command: Command
   private let base: Profile
   private let options: Options
   private let scratch: ScratchDirectory
 
   /// - Parameter scratch: a new directory, outside of what the base's scratch directories hide.
-  /// - Throws: where the base's files aren't this host's.
+  /// - Throws: where the base's files aren't this host's, or the name is taken.
   public init(_ command: Command, base: Profile, options: Options, scratch: ScratchDirectory) throws(LearnError) {
     guard base.root == .scratch else {
       throw LearnError(
         "profile '\(base.name)' has a root of its own, where paths of this host mean nothing; learn from one without 'root'"
       )
+    }
+    if options.name == base.name || options.name == Self.wide {
+      throw LearnError("a profile that extends '\(base.name)' can't be named '\(options.name)'; choose another --name")
     }
     (self.command, self.base, self.options, self.scratch) = (command, base, options, scratch)
   }
@@ -85,10 +90,10 @@ public struct Lesson {
         base: base.syscalls.allowing(wide.allow.map(\.value)), admitsOthers: false)
       wide.showRecorder(scratch.program, base.syscalls)
       let profiles = try scratch.profiles(copying: baseDirectory)
-      try scratch.write("learning", wide.text(.init(command: command.arguments, end: first.end)), in: profiles)
+      try scratch.write(Self.wide, wide.text(.init(command: command.arguments, end: first.end)), in: profiles)
       let before = recording.calls
       let inside = try run.record(
-        command, profile: try load("learning", profiles), profiles: profiles, ports: ports, program: program,
+        command, profile: try load(Self.wide, profiles), profiles: profiles, ports: ports, program: program,
         policy: policy)
       recording.merge(callsOf: inside.recording)
 

@@ -30,6 +30,8 @@ public enum RecordedChild {
       } else if cl_no_new_privileges() < 0 {
         throw LinuxError.last("prctl PR_SET_NO_NEW_PRIVS", "1")
       }
+      // A recorder that is killed answers no call any more. After the change of user, which clears it.
+      if cl_parent_death_signal(SIGKILL) < 0 { throw LinuxError.last("prctl PR_SET_PDEATHSIG", "SIGKILL") }
       if let directory = order.directory, chdir(directory) < 0 { throw LinuxError.last("chdir", directory) }
       let path = try find(order)
       let ready = try Descriptor(owning: duplicate(control))

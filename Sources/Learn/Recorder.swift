@@ -114,6 +114,12 @@ public final class Recorder {
     case "connect": return noteEndpoint(call, 1, 2, tracee, \.connections)
     case "sendto": return noteEndpoint(call, 4, 5, tracee, \.connections)
     case "bind": return noteEndpoint(call, 1, 2, tracee, \.listeners)
+    case "sendmsg":
+      // msg_name and msg_namelen, where the message goes if the socket isn't connected.
+      guard let name = tracee.word(call.arguments[1]), name != 0, let length = tracee.word(call.arguments[1] + 8) else {
+        return nil
+      }
+      return note(tracee.endpoint(name, length: length & 0xffff_ffff), call, tracee, \.connections)
     default: break
     }
     guard followsPaths, let arguments = PathArgument.ofCall[name] else { return nil }
@@ -193,9 +199,14 @@ public final class Recorder {
     _ call: CallListener.Call, _ address: Int, _ length: Int, _ tracee: Tracee,
     _ place: WritableKeyPath<Recording, [Recording.Endpoint: Recording.Use]>
   ) -> String? {
-    guard let endpoint = tracee.endpoint(call.arguments[address], length: call.arguments[length]),
-      listener.isWaiting(call)
-    else { return nil }
+    note(tracee.endpoint(call.arguments[address], length: call.arguments[length]), call, tracee, place)
+  }
+
+  private func note(
+    _ endpoint: Recording.Endpoint?, _ call: CallListener.Call, _ tracee: Tracee,
+    _ place: WritableKeyPath<Recording, [Recording.Endpoint: Recording.Use]>
+  ) -> String? {
+    guard let endpoint, listener.isWaiting(call) else { return nil }
     // Without a port it is a question which address of ours would be used.
     if endpoint.port == 0, place == \.connections { return nil }
     if recording[keyPath: place][endpoint] == nil, recording[keyPath: place].count < 256 {

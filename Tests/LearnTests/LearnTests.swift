@@ -207,6 +207,7 @@ import YAML
       let base = try tool.learn(["--base", "nowhere"], ["/bin/true"])
       #expect(base.end == .exited(125))
       #expect(base.errors.contains("nowhere"), "\(base.errors)")
+      #expect(try tool.learn(["--name", "default"], ["/bin/true"]).errors.contains("choose another --name"))
       #expect(try tool.learn([], []).errors.contains("Missing expected argument"))
       #expect(try tool.learn(["--name", "A b"], ["/bin/true"]).errors.contains("small letters"))
     }
