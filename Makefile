@@ -8,6 +8,7 @@ PACKAGES := libseccomp-dev libcap-dev libhiredis-dev libcurl4-openssl-dev libyam
   redis-server curl python3 iproute2 nftables procps util-linux e2fsprogs
 TEST_PACKAGES := prometheus gcc libc6-dev golang-github-docker-docker-dev squashfs-tools erofs-utils git
 BENCH_PACKAGES := bubblewrap runc
+MACHINE_PACKAGES := mmdebstrap qemu-system-x86 cpio e2fsprogs
 
 # With Swift's runtime inside: the machine that runs it needs no Swift.
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -23,6 +24,10 @@ demo: deps release ## build, run the whole system, have two agents answer a ment
 test: deps test-deps lint ## run every test (as root; what needs root or a cgroup controller is skipped otherwise)
 	swift build --build-tests
 	BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" swift test --skip-build --disable-xctest
+
+machine: deps machine-deps release ## boot Debian 12 in a machine of its own: limits, delegation, Landlock (as root)
+	$(SWIFT_RELEASE) --product botburrow-machine
+	@scripts/machine.sh $(RELEASE)
 
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
 	$(SWIFT_RELEASE) --product botburrow-bench
@@ -47,8 +52,9 @@ install: release ## install under PREFIX (/usr/local), with units, profiles and 
 deps: ; @scripts/packages.sh $(PACKAGES)
 test-deps: ; @scripts/packages.sh $(TEST_PACKAGES)
 bench-deps: ; @scripts/packages.sh $(BENCH_PACKAGES)
+machine-deps: ; @scripts/packages.sh $(MACHINE_PACKAGES)
 
 clean: ## remove what was built
 	rm -rf .build
 
-.PHONY: help demo test bench lint format build release install deps test-deps bench-deps clean
+.PHONY: help demo test machine bench lint format build release install deps test-deps bench-deps machine-deps clean

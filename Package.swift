@@ -93,12 +93,13 @@ let package = Package(
         "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Linux", "Sandbox", "Gateway",
         "Executors", "HTTPServer", log,
       ]),
+    room("Doctor", ["Linux", "JSON"]),
     room("LocalHub", ["JSON", "HTTPServer", "Observe", crypto]),
     .executableTarget(
       name: "botburrow",
       dependencies: [
         "Coordinator", "Runner", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux", "HTTPServer",
-        "HTTPClient", "Redis", "Work", "Hub", "Executors", "JSON", "Learn", arguments, log,
+        "HTTPClient", "Redis", "Work", "Hub", "Executors", "JSON", "Learn", "Doctor", arguments, log,
       ], swiftSettings: strict),
 
     .executableTarget(
@@ -106,6 +107,10 @@ let package = Package(
       swiftSettings: strict),
 
     .executableTarget(name: "botburrow-floor", path: "Benchmarks/Floor"),
+    // Runs in the machine that `make machine` boots.
+    .executableTarget(
+      name: "botburrow-machine", dependencies: ["Sandbox", "Linux", "JSON"], path: "Tests/Machine",
+      exclude: ["Guest"], swiftSettings: strict),
 
     // Tests: one folder a target
     .target(
@@ -119,6 +124,7 @@ let package = Package(
       exclude: ["Golden"],
       swiftSettings: strict),
     tests("LearnTests", ["Learn", "Sandbox", "CLinux", "Linux", "JSON", "YAML", "TestSupport"]),
+    tests("DoctorTests", ["Doctor", "JSON"]),
     tests("RedisTests", ["Redis", "TestSupport"]),
     tests("WorkTests", ["Work", "Redis", "JSON", "TestSupport"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "TestSupport"]),

@@ -21,10 +21,24 @@ public enum KernelFeatures {
     return (major, minor)
   }
 
-  /// Landlock's ABI version (landlock_create_ruleset(2)); nil where the kernel has none.
-  public static var landlockVersion: Int? {
+  /// What the kernel says when asked for Landlock (landlock_create_ruleset(2)).
+  public enum Landlock: Sendable, Hashable {
+    case available(version: Int)
+    /// Built, but not among the security modules that this boot chose.
+    case disabled
+    case absent
+  }
+
+  /// Landlock, by asking.
+  public static var landlock: Landlock {
     let version = cl_landlock_version()
-    return version > 0 ? Int(version) : nil
+    if version > 0 { return .available(version: Int(version)) }
+    return errno == EOPNOTSUPP ? .disabled : .absent
+  }
+
+  /// Landlock's ABI version; nil where the kernel has none.
+  public static var landlockVersion: Int? {
+    if case .available(let version) = landlock { version } else { nil }
   }
 
   /// Which of these namespaces the kernel hasn't got.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Doctor
 import Glibc
 import JSON
 import Linux
@@ -16,7 +17,10 @@ struct DoctorCommand: ParsableCommand {
   @Option(help: "The supervisor's socket.") var socket = Places.socket
 
   func run() throws {
-    let findings = kernel() + [privileges(), controlGroups()] + userNamespaces() + programs() + installation()
+    let findings =
+      kernel() + [privileges(), controlGroups()]
+      + UserNamespaceRules.read().findings(isPrivileged: Capabilities.has("cap_sys_admin"))
+      + programs() + installation()
     if json {
       print(try JSON.text(findings.map(\.json), pretty: true))
     } else {
@@ -40,9 +44,7 @@ struct DoctorCommand: ParsableCommand {
       Finding(
         "seccomp", actions.contains("errno") ? .ok : .missing, actions.isEmpty ? "no filters" : "filters",
         "use a kernel with CONFIG_SECCOMP_FILTER"),
-      Finding(
-        "landlock", KernelFeatures.landlockVersion == nil ? .limited : .ok,
-        KernelFeatures.landlockVersion.map { "ABI \($0)" } ?? "absent", "not needed by any shipped profile yet"),
+      LandlockStatus.read().finding,
     ]
   }
 
@@ -75,22 +77,6 @@ struct DoctorCommand: ParsableCommand {
         ? "memory cpu pids at \(group.path)" : "\(group.path) is without \(absent.sorted().joined(separator: " "))",
       "limits need these controllers: start the supervisor with Delegate=yes under systemd, or use --cgroup best-effort"
     )
-  }
-
-  /// Restrictions that distributions put on user namespaces; a supervisor that is root is above the first two.
-  private func userNamespaces() -> [Finding] {
-    var findings: [Finding] = []
-    let limit = (try? readFile("/proc/sys/user/max_user_namespaces")).flatMap { Int($0.dropLast()) } ?? 0
-    findings.append(
-      Finding(
-        "user namespaces", limit > 0 ? .ok : .missing, "at most \(limit)", "sysctl -w user.max_user_namespaces=10000"))
-    for name in ["unprivileged_userns_clone", "apparmor_restrict_unprivileged_userns"] {
-      if let value = try? readFile("/proc/sys/kernel/\(name)") {
-        findings.append(
-          Finding("kernel.\(name)", .ok, "\(value.dropLast()) (does not concern a supervisor that is root)", ""))
-      }
-    }
-    return findings
   }
 
   private func programs() -> [Finding] {
@@ -148,30 +134,16 @@ struct DoctorCommand: ParsableCommand {
   }
 }
 
-/// One line of the doctor's table.
-private struct Finding {
-  enum State: String { case ok, limited, missing }
-  var subject: String
-  var state: State
-  var detail: String
-  /// What to do where it isn't ok.
-  var advice: String
-
-  init(_ subject: String, _ state: State, _ detail: String, _ advice: String) {
-    self.subject = subject
-    self.state = state
-    self.detail = detail
-    self.advice = advice
-  }
-
-  init(_ subject: String, _ place: Result<String, any Error>) {
+extension Finding {
+  fileprivate init(_ subject: String, _ place: Result<String, any Error>) {
     switch place {
-    case .success(let path): self.init(subject, .ok, path, "")
+    case .success(let path): self.init(subject, .ok, path)
     case .failure(let error): self.init(subject, .missing, "\(error)", "install it, or say where it is")
     }
   }
 
-  func line(_ width: Int) -> String {
+  /// One line of the table.
+  fileprivate func line(_ width: Int) -> String {
     let word =
       switch state {
       case .ok: Style.green("ok     ")
@@ -180,12 +152,5 @@ private struct Finding {
       }
     let subject = subject + String(repeating: " ", count: width - subject.count)
     return "\(subject)  \(word)  \(detail)" + (state == .ok || advice.isEmpty ? "" : "; \(advice)")
-  }
-
-  var json: JSONValue {
-    [
-      "subject": .string(subject), "state": .string(state.rawValue), "detail": .string(detail),
-      "advice": .string(advice),
-    ]
   }
 }
