@@ -164,10 +164,14 @@ public struct ProcessStatus: Sendable, Hashable {
 
   /// Reads the text of /proc/<pid>/status.
   public init(text: String) {
+    // Some sixty lines, of which eight are wanted; a sandbox's program waits for this.
     var fields: [Substring: Substring] = [:]
-    for line in text.split(separator: "\n") {
-      let parts = line.split(separator: ":", maxSplits: 1)
-      if parts.count == 2 { fields[parts[0]] = parts[1] }
+    for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
+      guard let first = line.first,
+        [UInt8(ascii: "C"), UInt8(ascii: "N"), UInt8(ascii: "S"), UInt8(ascii: "U")].contains(first),
+        let colon = line.firstIndex(of: UInt8(ascii: ":"))
+      else { continue }
+      fields[Substring(line[..<colon])] = Substring(line[line.index(after: colon)...])
     }
     func words(_ key: Substring) -> [Substring] { fields[key]?.split { $0 == "\t" || $0 == " " } ?? [] }
     capabilities = [:]
@@ -186,9 +190,11 @@ public struct ProcessStatus: Sendable, Hashable {
 }
 
 /// Inode numbers of a process's namespaces by name (`user`, `mnt`, `pid`, …), as namespaces(7) shows them.
-public func namespaceIDs(pid: String) -> [String: UInt64] {
+public func namespaceIDs(
+  pid: String, _ names: [String] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"]
+) -> [String: UInt64] {
   var ids: [String: UInt64] = [:]
-  for name in ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] {
+  for name in names {
     var status = stat()
     if stat("/proc/\(pid)/ns/\(name)", &status) == 0 { ids[name] = UInt64(status.st_ino) }
   }

@@ -104,7 +104,7 @@ import Testing
     #expect(odd.output == "")
     #expect(
       odd.errors == """
-        botburrow: profile 'odd' can't be used: \(folder.path)/profiles/odd.yaml:34:10: \
+        botburrow: profile 'odd' can't be used: \(folder.path)/profiles/odd.yaml:35:10: \
         'network' must be one of gateway, none, not 'everything'
 
         """)

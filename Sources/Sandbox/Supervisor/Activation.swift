@@ -93,7 +93,7 @@ final class Activation: Sendable {
       // What PID 1 says comes first: a program that ended just now ended by itself.
       if readable[0] {
         switch try sandbox.hear() {
-        case .launched: break
+        case .launched: sandbox.inspectBirth()
         case .hasIDs:
           try sandbox.mapMounts()
           try sandbox.order(ORDER_MOUNTS_MAPPED)

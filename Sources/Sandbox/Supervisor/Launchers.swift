@@ -15,6 +15,7 @@ final class Launchers: Sendable {
   private let requests: (mine: PacketSocket, theirs: PacketSocket)
   private let report: @Sendable (LinuxError) -> Void
   private let living = Mutex<Set<pid_t>>([])
+  private let isEnding = Atomic<Bool>(false)
 
   /// - Parameters:
   ///   - program: `botburrow-init`, open above the numbers that `spawn` gives away.
@@ -39,13 +40,22 @@ final class Launchers: Sendable {
     try requests.mine.send(withUnsafeBytes(of: request) { Array($0) }, descriptors: descriptors)
   }
 
+  /// Ends them, and waits for that: a launcher is gone before its supervisor says that it is.
+  func end() {
+    isEnding.store(true, ordering: .releasing)
+    // They read the end of their requests.
+    _ = withExtendedLifetime(requests.mine.descriptor) { shutdown($0.number, Int32(SHUT_RDWR)) }
+    let deadline = ContinuousClock.now + .seconds(1)
+    while !living.withLock({ $0.isEmpty }) && ContinuousClock.now < deadline { usleep(500) }
+  }
+
   /// The body of the thread.
   private func keepRunning(_ count: Int) {
     // One that dies young is broken: starting it again at once would keep a core busy with that.
     var pause: useconds_t = 0
     var started = ContinuousClock.now
     while true {
-      while living.withLock({ $0.count }) < count {
+      while !isEnding.load(ordering: .acquiring), living.withLock({ $0.count }) < count {
         started = ContinuousClock.now
         do throws(LinuxError) { try start() } catch {
           report(error)
@@ -55,6 +65,10 @@ final class Launchers: Sendable {
       let child = cl_wait_child_of_thread()
       let wasLauncher = living.withLock { $0.remove(child) != nil }
       if child > 0 && !wasLauncher { continue }
+      if isEnding.load(ordering: .acquiring) {
+        if child < 0 { return }
+        continue
+      }
       if child > 0 {
         report(LinuxError("launcher", "\(child)", code: ECHILD, advice: "it ended, and another is started"))
       }

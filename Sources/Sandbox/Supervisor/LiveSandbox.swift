@@ -19,6 +19,7 @@ struct LiveSandbox {
   private var root: RootTemplate?
   private var wasLaunched = false
   private var hasExited = false
+  private var namespaces: [String: UInt64] = [:]
   private var handed: [Descriptor] = []
   private var users: (slot: Int, firstID: Int)?
   private var networkNamespace: Descriptor?
@@ -51,7 +52,8 @@ struct LiveSandbox {
         ground: Plan.Ground(
           filter: sandbox.entry.filter, covered: root.covered,
           landlock: sandbox.supervisor.landlockVersion.flatMap {
-            sandbox.entry.profile.landlock == .off ? nil : LandlockPolicy.make(profile: sandbox.entry.profile, version: $0)
+            sandbox.entry.profile.landlock == .off
+              ? nil : LandlockPolicy.make(profile: sandbox.entry.profile, version: $0)
           }))
       sandbox.group = try sandbox.supervisor.groups.makeGroup(
         "a-\(sandbox.request.activationID)", limits: sandbox.plan.limits)
@@ -201,12 +203,20 @@ struct LiveSandbox {
     do throws(LinuxError) { try control.send([UInt8(word.rawValue)]) } catch { throw SetupFailure(error) }
   }
 
+  /// Reads namespaces back while PID 1 is still busy with its plan: it was born in them. The cgroup's it makes itself.
+  mutating func inspectBirth() {
+    guard let initProcess else { return }
+    namespaces = namespaceIDs(pid: "\(initProcess.pid)", Self.namespacesOfBirth)
+  }
+
+  private static let namespacesOfBirth = ["user", "mnt", "pid", "net", "ipc", "uts", "time"]
+
   /// Reads the walls back from the kernel before the program may run; a wall that isn't there ends the activation.
   mutating func inspect() throws(SetupFailure) {
     guard let initProcess else {
       throw SetupFailure(operation: "launch", object: "botburrow-init", reason: "the launcher ended without a word")
     }
-    let namespaces = namespaceIDs(pid: "\(initProcess.pid)")
+    namespaces.merge(namespaceIDs(pid: "\(initProcess.pid)", ["cgroup"])) { _, late in late }
     let status: ProcessStatus
     do throws(LinuxError) {
       status = try ProcessStatus.read(pid: initProcess.pid)

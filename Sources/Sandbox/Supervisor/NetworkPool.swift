@@ -16,6 +16,8 @@ final class NetworkPool: Sendable {
   private let links: Mutex<NetlinkSocket>
   private let ready = Mutex<[NetworkSlot]>([])
   private let counter = Atomic<UInt32>(0)
+  /// Making takes the kernel's one lock of links several times: two at once would only spin for it.
+  private let making = Mutex<Void>(())
   private let depth: Int
   private let refill: (read: Descriptor, write: Descriptor)
   let filter: PacketFilter
@@ -44,11 +46,15 @@ final class NetworkPool: Sendable {
     let slot = ready.withLock { $0.popLast() }
     if depth > 0 { Self.poke(refill.write) }
     if let slot { return slot }
-    // Addresses come round after 130,560 sandboxes; one that still lives keeps its own (EEXIST).
-    for _ in 0..<8 {
-      do throws(LinuxError) { return try make() } catch  where error.code == EEXIST {}
+    return try making.withLock { (_) throws(LinuxError) in
+      // Somebody may have filled the pool while we waited for our turn.
+      if let slot = ready.withLock({ $0.popLast() }) { return slot }
+      // Addresses come round after 130,560 sandboxes; one that still lives keeps its own (EEXIST).
+      for _ in 0..<8 {
+        do throws(LinuxError) { return try make() } catch  where error.code == EEXIST {}
+      }
+      return try make()
     }
-    return try make()
   }
 
   /// A namespace from which nothing can be reached.
@@ -59,7 +65,7 @@ final class NetworkPool: Sendable {
     while true {
       while ready.withLock({ $0.count }) < depth {
         do throws(LinuxError) {
-          let slot = try make()
+          let slot = try making.withLock { (_) throws(LinuxError) in try make() }
           ready.withLock { $0.append(slot) }
         } catch {
           report(error)

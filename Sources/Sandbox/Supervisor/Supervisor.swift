@@ -245,6 +245,7 @@ public final class Supervisor: Sendable {
     for activation in living.withLock({ Array($0.values) }) { activation.cancel() }
     let deadline = ContinuousClock.now + .seconds(5)
     while count > 0 && ContinuousClock.now < deadline { usleep(2_000) }
+    launchers.end()
     groups.remove()
   }
 }
