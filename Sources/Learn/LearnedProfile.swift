@@ -53,9 +53,7 @@ public struct LearnedProfile: Sendable, Hashable {
   public struct Options: Sendable, Hashable {
     /// Leave what the base has and the command didn't use.
     public var keepsUnused = false
-    /// Calls of the base that stay although they weren't recorded: what a verification found.
-    public var keptCalls: Set<String> = []
-    /// Host paths that are shown although they were only looked at: likewise.
+    /// Host paths that are shown although they were only looked at: what a verification lacked.
     public var shownPaths: Set<String> = []
     /// The defaults.
     public init() {}
@@ -73,7 +71,7 @@ public struct LearnedProfile: Sendable, Hashable {
   }
 
   private mutating func learnCalls(_ recording: Recording, _ base: SeccompPolicy, _ options: Options) {
-    let used = Set(recording.calls.filter { $0.value.count > 0 }.keys).union(InitCalls.always).union(options.keptCalls)
+    let used = Set(recording.calls.filter { $0.value.count > 0 }.keys).union(InitCalls.always)
     let ofBase = base.allowed.union(base.conditional.keys)
     for name in used.subtracting(ofBase).subtracting(base.errnos.keys).sorted() {
       if let call = recording.calls[name] {
@@ -94,7 +92,7 @@ public struct LearnedProfile: Sendable, Hashable {
   private mutating func tighten(_ recording: Recording, _ base: SeccompPolicy, _ options: Options) {
     for (name, condition) in base.conditional.sorted(by: { $0.key < $1.key }) {
       guard case .oneOf(let values) = condition.test, let call = recording.calls[name], call.count > 0,
-        !options.keptCalls.contains(name)
+        !condition.isWide
       else { continue }
       let kept = values.filter { call.passed.contains($0) }
       if kept.count < values.count {

@@ -40,6 +40,11 @@ public struct Lesson {
         "profile '\(base.name)' has a root of its own, where paths of this host mean nothing; learn from one without 'root'"
       )
     }
+    guard base.syscalls.oci == nil else {
+      throw LearnError(
+        "profile '\(base.name)' takes its system calls from an OCI file, to which nothing can be added; learn from one with "
+          + "'syscalls.allow'")
+    }
     if options.name == base.name || options.name == Self.wide {
       throw LearnError("a profile that extends '\(base.name)' can't be named '\(options.name)'; choose another --name")
     }

@@ -28,7 +28,7 @@ public struct RecordingPolicy: Sendable {
   public func verdict(_ name: String, _ arguments: [UInt64]) -> Verdict {
     if base.allowed.contains(name) { return .carryOn }
     if let condition = base.conditional[name] {
-      return condition.test.passes(condition.value(of: arguments)) ? .carryOn : .refuse(base.denied)
+      return condition.passes(arguments) ? .carryOn : .refuse(base.denied)
     }
     if let code = base.errnos[name] { return .refuse(code) }
     return !admitsOthers || Self.neverAdded.contains(name) ? .refuse(base.denied) : .carryOn
@@ -59,9 +59,13 @@ public struct RecordingPolicy: Sendable {
 }
 
 extension SeccompPolicy.Condition {
-  /// The 32 bits that the filter looks at.
+  /// The low 32 bits of its argument.
   func value(of arguments: [UInt64]) -> UInt32 {
     UInt32(truncatingIfNeeded: arguments[Int(argument)])
+  }
+  /// As the compiled filter decides it.
+  func passes(_ arguments: [UInt64]) -> Bool {
+    test.passes(value(of: arguments)) && (!isWide || arguments[Int(argument)] <= UInt64(UInt32.max))
   }
 }
 
