@@ -31,6 +31,7 @@ machine: deps machine-deps release ## boot Debian 12 in a machine of its own: li
 
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
 	$(SWIFT_RELEASE) --product botburrow-bench
+	$(SWIFT_RELEASE) --product botburrow-floor
 	@scripts/bench.sh $(RELEASE)
 
 lint: ## check the formatting
