@@ -67,6 +67,8 @@ public struct OCISeccomp: Sendable, Hashable {
   public var rules: [Rule]
   /// Names that are denied whatever the rules say.
   public var refused: Set<String> = []
+  /// The file that says so, for people.
+  public var file = ""
 
   /// A profile of its parts.
   public init(defaultAction: Action, rules: [Rule], refused: Set<String> = []) {

@@ -78,6 +78,7 @@ public enum ProfileFile {
           profile.syscalls = SeccompPolicy(
             allowed: [], denied: profile.syscalls.denied, unknown: profile.syscalls.unknown)
           profile.syscalls.oci = oci.rules
+          profile.syscalls.oci?.file = oci.name
         }, replacesAll: ["syscalls.allow", "syscalls.when", "syscalls.errno"])
       return [change] + layer.changes
     }
