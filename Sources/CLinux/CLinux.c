@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -82,6 +83,14 @@ int cl_has_attribute(const char *path, const char *name) { return getxattr(path,
 int cl_landlock_version(void) {
   // LANDLOCK_CREATE_RULESET_VERSION = 1
   return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+}
+
+int cl_get_limit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard) {
+  struct rlimit64 limit;
+  if (prlimit64(pid, resource, NULL, &limit) < 0) return -1;
+  *soft = limit.rlim_cur;
+  *hard = limit.rlim_max;
+  return 0;
 }
 
 int cl_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }

@@ -75,13 +75,25 @@ public struct ControlGroup: Sendable, Hashable {
 
   /// Waits until no process is left; false when they are still there after `timeout`.
   public func waitUntilEmpty(timeout: Duration) throws(LinuxError) -> Bool {
+    try wait(for: "populated 0", timeout: timeout)
+  }
+
+  /// Stops every process in it and below, or lets them go on; false when that is not so after `timeout` (a process that
+  /// waits in the kernel and can't be interrupted). Frozen ones can still be killed.
+  public func freeze(_ frozen: Bool, timeout: Duration) throws(LinuxError) -> Bool {
+    try set("cgroup.freeze", frozen ? "1" : "0")
+    return try wait(for: frozen ? "frozen 1" : "frozen 0", timeout: timeout)
+  }
+
+  /// Waits until cgroup.events has a line; false when it still hasn't after `timeout`.
+  private func wait(for line: Substring, timeout: Duration) throws(LinuxError) -> Bool {
     let events = try Descriptor.open(path + "/cgroup.events")
     defer { withExtendedLifetime(events) {} }
     let deadline = ContinuousClock.now + timeout
     while true {
       lseek(events.number, 0, SEEK_SET)
       let text = String(decoding: try events.readAll(limit: 4096), as: UTF8.self)
-      if text.contains("populated 0") { return true }
+      if text.split(separator: "\n").contains(line) { return true }
       let left = deadline - ContinuousClock.now
       if left <= .zero { return false }
       // cgroup.events tells of its changes by POLLPRI; reading it again re-arms.

@@ -26,7 +26,7 @@ private let wayType: UInt32 = 20 << 18 | 7 << 12 | 7 << 6 | 13  // iface_index, 
 private let denialType: UInt32 = 20 << 18 | 8 << 12 | 12 << 6 | 13  // iface_index, ipv6_addr, inet_proto, inet_service
 
 /// The rules at prerouting, in their order.
-private let rules: [[FilterExpression]] = [
+let preroutingRules: [[FilterExpression]] = [
   // IPv4 and TCP: interface, source, destination and port in four neighbouring registers.
   [
     .meta(NFT_META_NFPROTO, 1), .equals(1, [2]), .meta(NFT_META_L4PROTO, 1), .equals(1, [6]), .meta(NFT_META_IIF, 8),
@@ -94,7 +94,7 @@ func filterMessages() -> NetlinkBatch {
     newSet(withPorts, id: 4, key: (internetProtocol, 1), &batch)
     // TCP, UDP, DCCP, SCTP, UDP-Lite: source and destination port come first in all of them.
     change(.newElements, withPorts, [6, 17, 33, 132, 136].map { FilterEntry([$0]) }, &batch)
-    for expressions in rules { rule(prerouting, expressions, &batch) }
+    for expressions in preroutingRules { rule(prerouting, expressions, &batch) }
   }
 }
 
@@ -145,11 +145,33 @@ func watchQuery(_ gate: PacketFilter.Gate) -> NetlinkBatch {
 }
 
 /// Asks for all that is counted in a slot.
-func slotQuery(_ gate: PacketFilter.Gate) -> NetlinkBatch {
-  var batch = NetlinkBatch()
-  object(UInt16(NFT_MSG_GETSETELEM.rawValue), UInt16(NLM_F_DUMP), &batch) {
-    elements(of: slotSet(gate.slot), [], &$0)
+func slotQuery(_ gate: PacketFilter.Gate) -> NetlinkBatch { listing(slotSet(gate.slot)) }
+/// Asks for every open way.
+func allowedQuery() -> NetlinkBatch { listing(allowed) }
+/// Asks for every interface that has a slot.
+func watchedQuery() -> NetlinkBatch { listing(watched) }
+
+private func listing(_ set: String) -> NetlinkBatch {
+  listing(NFT_MSG_GETSETELEM) { elements(of: set, [], &$0) }
+}
+
+/// Asks for all tables of the namespace.
+func tablesQuery() -> NetlinkBatch { listing(NFT_MSG_GETTABLE, family: 0) { _ in } }
+/// Asks for all chains of the namespace.
+func chainsQuery() -> NetlinkBatch { listing(NFT_MSG_GETCHAIN, family: 0) { _ in } }
+/// Asks for the rules at prerouting.
+func rulesQuery() -> NetlinkBatch {
+  listing(NFT_MSG_GETRULE) { rules in
+    rules.attribute(NFTA_RULE_TABLE.rawValue, text: PacketFilter.table)
+    rules.attribute(NFTA_RULE_CHAIN.rawValue, text: prerouting)
   }
+}
+
+private func listing(
+  _ type: nf_tables_msg_types, family: UInt8 = inet, _ build: (inout NetlinkBatch) -> Void
+) -> NetlinkBatch {
+  var batch = NetlinkBatch()
+  object(UInt16(type.rawValue), UInt16(NLM_F_DUMP), family: family, &batch, build)
   return batch
 }
 
@@ -234,10 +256,11 @@ private func rule(_ chain: String, _ expressions: [FilterExpression], _ batch: i
 }
 
 private func object(
-  _ type: UInt16, _ flags: UInt16, _ batch: inout NetlinkBatch, _ build: (inout NetlinkBatch) -> Void
+  _ type: UInt16, _ flags: UInt16, family: UInt8 = inet, _ batch: inout NetlinkBatch,
+  _ build: (inout NetlinkBatch) -> Void
 ) {
   batch.message(type: subsystem | type, flags: flags | UInt16(NLM_F_ACK)) { message in
-    message.put(nfgenmsg(nfgen_family: inet, version: 0, res_id: 0))
+    message.put(nfgenmsg(nfgen_family: family, version: 0, res_id: 0))
     build(&message)
   }
 }

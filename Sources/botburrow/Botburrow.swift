@@ -14,8 +14,9 @@ struct Botburrow: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      UpCommand.self, ActivateCommand.self, SandboxCommand.self, ProfileCommand.self, DoctorCommand.self,
-      ConfigCommand.self, AgentsCommand.self,
+      UpCommand.self, ActivateCommand.self, SandboxCommand.self, ReceiptCommand.self, ProfileCommand.self,
+      DoctorCommand.self, ConfigCommand.self,
+      AgentsCommand.self,
       CoordinatorCommand.self,
       RunnerCommand.self, SupervisorCommand.self, HubCommand.self,
     ])

@@ -7,7 +7,8 @@ import Sandbox
 /// `botburrow sandbox …`
 struct SandboxCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "sandbox", abstract: "Run programs in a sandbox.", subcommands: [SandboxRun.self])
+    commandName: "sandbox", abstract: "Run programs in a sandbox.",
+    subcommands: [SandboxRun.self, SandboxList.self, SandboxFreeze.self, SandboxThaw.self])
 }
 
 /// `botburrow sandbox run`

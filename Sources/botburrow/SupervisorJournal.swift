@@ -7,7 +7,11 @@ struct SupervisorJournal: Sendable {
   let logger = Logger(label: "supervisor")
   let metrics = Metrics(extra: [
     MetricDescription(
-      "botburrow_supervisor_troubles_total", .counter, "Things that did not go right and were got over; see the log.")
+      "botburrow_supervisor_troubles_total", .counter, "Things that did not go right and were got over; see the log."),
+    MetricDescription(
+      "botburrow_sandbox_denied_connections_total", .counter,
+      "Packets of sandboxes to where they may not (a refused connection is one); receipts say to where.",
+      labels: ["profile"]),
   ])
 
   func record(_ event: Supervisor.Event) {
@@ -25,6 +29,16 @@ struct SupervisorJournal: Sendable {
           "activation_id": "\(receipt.activationID)", "profile": "\(profile)",
           "exit": "\(receipt.exit)", "duration": "\(seconds)",
         ])
+      if let denied = DeniedSummary(receipt: receipt.json) {
+        metrics.increment(
+          "botburrow_sandbox_denied_connections_total", [("profile", profile)], by: Double(denied.packets))
+        logger.warning(
+          "sandbox tried to reach what it may not",
+          metadata: [
+            "activation_id": "\(receipt.activationID)", "profile": "\(profile)", "packets": "\(denied.packets)",
+            "destinations": "\(denied.destinations)", "denied": "\(denied.text)",
+          ])
+      }
     case .refused(let id, let reason):
       metrics.increment("botburrow_sandbox_denials_total", [("profile", "-"), ("reason", "refused")])
       logger.warning("sandbox refused", metadata: ["activation_id": "\(id ?? "-")", "reason": "\(reason)"])

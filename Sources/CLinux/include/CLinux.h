@@ -42,6 +42,7 @@ int cl_device_number(const char *path, unsigned *major, unsigned *minor);  // of
 
 int cl_has_attribute(const char *path, const char *name);  // an extended attribute of a file, of any value
 int cl_landlock_version(void);                      // 0 or less: none
+int cl_get_limit(pid_t pid, int resource, uint64_t *soft, uint64_t *hard);
 int cl_pidfd_open(pid_t pid);
 int cl_pidfd_kill(int pidfd, int signal);
 pid_t cl_wait_child_of_thread(void);                // waits for the next end among what the calling thread started, of any kind

@@ -3,6 +3,7 @@ import CPlan
 import Glibc
 import JSON
 import Linux
+import Synchronization
 
 /// One sandbox from request to receipt. Everything it takes it gives back in `tearDown`, whatever happens between.
 final class Activation: Sendable {
@@ -11,16 +12,27 @@ final class Activation: Sendable {
   private let descriptors: [Descriptor]
   private let connection: PacketSocket
   private let cancellation: (read: Descriptor, write: Descriptor)
+  /// Who asked for it.
+  let owner: uid_t
+  /// Seconds since 1970.
+  let startedAt = Int64(time(nil))
   /// The request's.
   var id: String { request.activationID }
+  /// The request's.
+  var profile: String { request.profile }
+  /// As it stands while the program runs, for `ControlRequests.swift`.
+  var running: LiveSandbox? { published.withLock { $0 } }
+  private let published = Mutex<LiveSandbox?>(nil)
 
   init(
-    _ supervisor: Supervisor, _ request: SandboxRequest, _ descriptors: [Descriptor], _ connection: PacketSocket
+    _ supervisor: Supervisor, _ request: SandboxRequest, _ descriptors: [Descriptor], _ connection: PacketSocket,
+    owner: uid_t
   ) throws(LinuxError) {
     self.supervisor = supervisor
     self.request = request
     self.descriptors = descriptors
     self.connection = connection
+    self.owner = owner
     cancellation = try makePipe()
   }
 
@@ -49,7 +61,6 @@ final class Activation: Sendable {
     var sandbox = LiveSandbox(supervisor: supervisor, request: request, entry: entry)
     sandbox.notEnforced = missing
     let started = ContinuousClock.now
-    let startedAt = time(nil)
     var cause: ExitCause
     do throws(SetupFailure) {
       try sandbox.prepare(descriptors)
@@ -62,10 +73,11 @@ final class Activation: Sendable {
     } catch {
       cause = .setupFailed(operation: error.operation, object: error.object, reason: error.reason)
     }
+    published.withLock { $0 = nil }
     sandbox.tearDown(report: report)
     if cause == .signal(9), sandbox.oomKills > 0 { cause = .oom }
     let seconds = (ContinuousClock.now - started).seconds
-    let receipt = sandbox.receipt(cause: cause, startedAt: Int64(startedAt), seconds: seconds)
+    let receipt = sandbox.receipt(cause: cause, startedAt: startedAt, seconds: seconds)
     report(.ended(receipt, seconds: seconds))
     return receipt
   }
@@ -101,6 +113,8 @@ final class Activation: Sendable {
           isReady = true
           try sandbox.inspect()
           try sandbox.order(ORDER_START)
+          sandbox.readLimits()
+          published.withLock { $0 = sandbox }
         case .started:
           isRunning = true
           for signal in early { try sandbox.relay(signal) }

@@ -21,13 +21,14 @@ struct LiveSandbox {
   private var hasExited = false
   private var namespaces: [String: UInt64] = [:]
   private var handed: [Descriptor] = []
-  private var users: (slot: Int, firstID: Int)?
+  private(set) var users: (slot: Int, firstID: Int)?
   private var networkNamespace: Descriptor?
-  private var gate: PacketFilter.Gate?
-  private var denials = Denials()
-  private var group: ControlGroup?
-  private var workspace: Workspace?
-  private var initProcess: ProcessHandle?
+  private(set) var gate: PacketFilter.Gate?
+  var denials = Denials()
+  private var limitsReadBack: [String: JSONValue] = [:]
+  private(set) var group: ControlGroup?
+  private(set) var workspace: Workspace?
+  private(set) var initProcess: ProcessHandle?
   private var observed: [String: JSONValue] = [:]
   private var usage: [String: JSONValue] = [:]
 
@@ -234,11 +235,18 @@ struct LiveSandbox {
     if status.seccomp != 2 || !status.noNewPrivileges {
       throw SetupFailure(operation: "inspect", object: "seccomp and no_new_privs", reason: "they are not in force")
     }
+    limitsReadBack["rlimits"] = try ReadBack.limits(plan, pid: initProcess.pid)
     observed["namespaces"] = .object(namespaces.mapValues { .integer(Int64($0)) })
     observed["capabilities"] = .object(status.capabilities.mapValues { .string(padded($0)) })
     observed["seccomp_mode"] = .integer(Int64(status.seccomp ?? 0))
     observed["no_new_privs"] = .bool(status.noNewPrivileges)
     observed["host_uid"] = .integer(Int64(status.userIDs.first ?? 0))
+  }
+
+  /// Reads back what the group's files say, while the program starts: writing them has told of every failure.
+  mutating func readLimits() {
+    guard let group else { return }
+    limitsReadBack["cgroup"] = ReadBack.limits(group, files: supervisor.groups.settings(plan.limits).map(\.file))
   }
 
   private func padded(_ set: UInt64) -> String {
@@ -300,10 +308,7 @@ struct LiveSandbox {
 
   private mutating func readUsage(_ group: ControlGroup) {
     oomKills = group.count("oom_kill", in: "memory.events") ?? 0
-    if let microseconds = group.count("usage_usec", in: "cpu.stat") {
-      usage["cpu_seconds"] = .number(Double(microseconds) / 1e6)
-    }
-    if let peak = group.value("memory.peak").flatMap({ Int64($0) }) { usage["memory_peak_bytes"] = .integer(peak) }
+    usage = ReadBack.usage(group)
   }
 
   /// The wall as it was put up, or why it wasn't.
@@ -320,6 +325,16 @@ struct LiveSandbox {
 
   /// What is known now that it is over.
   func receipt(cause: ExitCause, startedAt: Int64, seconds: Double) -> Receipt {
+    var fields = receiptSoFar
+    fields["started_at"] = .integer(startedAt)
+    fields["wall_seconds"] = .number((seconds * 1e6).rounded() / 1e6)
+    fields["exit"] = cause.json
+    fields["usage"] = .object(usage)
+    return Receipt(activationID: request.activationID, exit: cause, json: .object(fields))
+  }
+
+  /// What is known before the end.
+  var receiptSoFar: [String: JSONValue] {
     let limits = plan.limits
     let enforced = Set(supervisor.groups.settings(limits).map(\.file))
     func limit(_ value: JSONValue, _ file: String) -> JSONValue {
@@ -330,22 +345,20 @@ struct LiveSandbox {
     fields["activation_id"] = .string(request.activationID)
     fields["profile"] = .string(entry.profile.name)
     fields["profile_digest"] = .string(entry.digest)
-    fields["started_at"] = .integer(startedAt)
-    fields["wall_seconds"] = .number((seconds * 1e6).rounded() / 1e6)
     fields["host_namespaces"] = .object(supervisor.hostNamespaces.mapValues { .integer(Int64($0)) })
-    fields["exit"] = cause.json
     fields["limits"] = [
       "memory_bytes": limit(.integer(Int64(limits.memory)), "memory.max"),
       "cpus": limit(.number(limits.cpus), "cpu.max"),
       "pids": limit(.integer(Int64(limits.pids)), "pids.max"),
       "timeout_seconds": ["value": .number(limits.timeout.seconds), "enforced_by": "supervisor"],
     ]
+    if !limitsReadBack.isEmpty { fields["limits_read_back"] = .object(limitsReadBack) }
     fields["not_enforced"] = .array(notEnforced.map { .string($0) })
-    fields["usage"] = .object(usage)
-    fields["network"] = [
-      "gateway": .string(gatewayAddress),
-      "ports": .array(request.listeners.map { ["name": .string($0.name), "port": .integer(Int64($0.port))] }),
-    ]
-    return Receipt(activationID: request.activationID, exit: cause, json: .object(fields))
+    fields["network"] = .object(
+      denials.json.merging([
+        "gateway": .string(gatewayAddress),
+        "ports": .array(request.listeners.map { ["name": .string($0.name), "port": .integer(Int64($0.port))] }),
+      ]) { _, own in own })
+    return fields
   }
 }

@@ -168,24 +168,28 @@ public final class Supervisor: Sendable {
         return
       }
       guard let packet else { return }
-      run(packet.bytes, packet.descriptors, for: connection)
+      run(packet.bytes, packet.descriptors, for: connection, from: peer.uid)
     } catch {
       report(.trouble("connection: \(error)"))
     }
   }
 
-  private func run(_ bytes: [UInt8], _ descriptors: [Descriptor], for connection: PacketSocket) {
+  private func run(
+    _ bytes: [UInt8], _ descriptors: [Descriptor], for connection: PacketSocket, from user: uid_t
+  ) {
     let request: SandboxRequest
     do throws(JSONError) {
-      guard let spawn = try JSON.decode(ClientMessage.self, from: bytes).spawn else {
-        return refuse(connection, nil, "the first message must be 'spawn'")
+      let message = try JSON.decode(ClientMessage.self, from: bytes)
+      guard let spawn = message.spawn else {
+        if let reply = answer(message, from: user) { return answer(connection, reply) }
+        return refuse(connection, nil, "the first message must be 'spawn', 'list', 'inspect', 'freeze' or 'thaw'")
       }
       request = spawn
     } catch {
       return refuse(connection, nil, "unreadable request: \(error)")
     }
     let activation: Activation
-    do throws(LinuxError) { activation = try Activation(self, request, descriptors, connection) } catch {
+    do throws(LinuxError) { activation = try Activation(self, request, descriptors, connection, owner: user) } catch {
       return refuse(connection, request.activationID, error.description)
     }
     let isNew = living.withLock { living in
@@ -229,6 +233,9 @@ public final class Supervisor: Sendable {
     let missing = groups.missing()
     return missing.isEmpty ? "memory, cpus, pids" : "not enforced: " + missing.joined(separator: "; ")
   }
+
+  /// The activations of now.
+  var activations: [Activation] { living.withLock { Array($0.values) } }
 
   /// Number of sandboxes alive now.
   public var count: Int { living.withLock { $0.count } }

@@ -10,6 +10,12 @@ struct ClientMessage: Codable, Sendable, Hashable {
   var spawn: SandboxRequest?
   /// Later: a signal for the program's process group.
   var signal: Int32?
+  // Or, first and last, a question or an order about sandboxes (`ControlRequests.swift`): which there are; what this one
+  // should look like; whether its processes stand still.
+  var list: Bool?
+  var inspect: String?
+  var freeze: String?
+  var thaw: String?
 }
 
 /// From the supervisor. Written and read by hand: `Codable` tries each kind of value in turn, and a sandbox's client waits
@@ -23,6 +29,8 @@ struct SupervisorMessage: Sendable {
   var ended: JSONValue?
   /// There was nothing to run: why, in a sentence.
   var refused: String?
+  /// To a question that is none about a sandbox to be made.
+  var answer: JSONValue?
 
   /// One JSON object with the members that are there.
   var bytes: [UInt8] {
@@ -31,6 +39,7 @@ struct SupervisorMessage: Sendable {
     members["started"] = started.map { .bool($0) }
     members["ended"] = ended
     members["refused"] = refused.map { .string($0) }
+    members["answer"] = answer
     return Array(JSONValue.object(members).compactText.utf8)
   }
 }
@@ -43,6 +52,7 @@ extension SupervisorMessage {
     started = message["started"]?.bool
     ended = message["ended"]
     refused = message["refused"]?.string
+    answer = message["answer"]
   }
 }
 
