@@ -241,6 +241,8 @@ private func newSet(
     set.attribute(NFTA_SET_FLAGS.rawValue, bigEndian: isMap ? NFT_SET_MAP.rawValue : flags?.rawValue ?? 0)
     set.attribute(NFTA_SET_KEY_TYPE.rawValue, bigEndian: key.type)
     set.attribute(NFTA_SET_KEY_LEN.rawValue, bigEndian: key.length)
+    // For nft(8): the key is in the host's byte order (KEYBYTEORDER of libnftnl's udata.h).
+    if isMap { set.attribute(NFTA_SET_USERDATA.rawValue, [0, 4, 1, 0, 0, 0]) }
     more(&set)
   }
 }

@@ -91,9 +91,7 @@ struct ReceiptVerify: ParsableCommand {
     } else if differences.isEmpty {
       print("\(subject): as it should be")
     } else {
-      for difference in differences {
-        print("\(difference.what): expected \(difference.expected), found \(difference.found)")
-      }
+      for difference in differences { print("\(difference)") }
     }
     if !differences.isEmpty { throw ExitCode(1) }
   }

@@ -143,6 +143,8 @@ struct PacketFilterTests {
         }
 
         """)
+    #expect(opened.contains("elements = { 107 counter packets 0 bytes 0 : 0x00000000 }"))
+    #expect(opened.contains("0x00000007 : jump count-7"))
     #expect(opened.contains("107 . 198.18.1.7 . 198.18.0.1 . 8080"))
     #expect(opened.contains("107 . 198.18.1.7 . 198.18.0.1 . 443"))
     #expect(!closed.contains("198.18.1.7"))

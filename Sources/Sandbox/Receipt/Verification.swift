@@ -3,7 +3,7 @@ import JSON
 import Linux
 
 /// One thing that is not as it should be.
-public struct Difference: Sendable, Hashable {
+public struct Difference: Sendable, Hashable, CustomStringConvertible {
   /// What was looked at: `cgroup memory.max`, `process 812 (sh): seccomp`.
   public var what: String
   /// What it should be.
@@ -17,6 +17,9 @@ public struct Difference: Sendable, Hashable {
     self.expected = expected
     self.found = found
   }
+
+  /// A line for a person.
+  public var description: String { "\(what): expected \(expected), found \(found)" }
 
   /// As `receipt verify --json` prints it.
   public var json: JSONValue {
