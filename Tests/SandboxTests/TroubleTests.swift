@@ -8,7 +8,7 @@ import Testing
 private let isRoot = geteuid() == 0
 
 /// What is meant to go well and doesn't: each part hangs, dies or lies at a moment of the test's choice. One after the
-/// other, for a host has user ids for 16 supervisors, those of other tests included.
+/// other: each has a supervisor of its own.
 @Suite("Trouble with sandboxes", .enabled(if: isRoot, "needs root"), .serialized) struct TroubleTests {
   @Test func `A stopped PID 1 and a flood of signals don't stop the clock`() async throws {
     let supervisor = try TestSupervisor()
