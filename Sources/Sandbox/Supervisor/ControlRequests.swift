@@ -23,22 +23,21 @@ extension Supervisor {
   }
 
   private func sandboxes(of user: uid_t) -> [JSONValue] {
-    activations.filter { user == 0 || $0.owner == user }.map { activation in
-      var fields: [String: JSONValue] = [
-        "activation_id": .string(activation.id), "user": .integer(Int64(activation.owner)),
-      ]
-      let sandbox = activation.running
-      fields["profile"] = .string(activation.profile)
-      fields["state"] = .string(sandbox.map { $0.isFrozen ? "frozen" : "running" } ?? "starting")
-      fields["pid"] = sandbox?.pid.map { .integer(Int64($0)) }
-      fields["started_at"] = .integer(activation.startedAt)
-      fields["timeout_seconds"] = sandbox.map { .number($0.plan.limits.timeout.seconds) }
-      return .object(fields)
-    }.sorted {
-      ($0["started_at"]?.integer ?? 0, $0["activation_id"]?.string ?? "") < (
-        $1["started_at"]?.integer ?? 0, $1["activation_id"]?.string ?? ""
-      )
+    activations.filter { user == 0 || $0.owner == user }
+      .sorted { ($0.startedAt, $0.id) < ($1.startedAt, $1.id) }.map { Self.summary(of: $0) }
+  }
+
+  private static func summary(of activation: Activation) -> JSONValue {
+    var fields: [String: JSONValue] = [
+      "activation_id": .string(activation.id), "user": .integer(Int64(activation.owner)),
+      "profile": .string(activation.profile), "started_at": .integer(activation.startedAt), "state": "starting",
+    ]
+    if let sandbox = activation.running {
+      fields["state"] = sandbox.isFrozen ? "frozen" : "running"
+      fields["timeout_seconds"] = .number(sandbox.plan.limits.timeout.seconds)
+      if let pid = sandbox.pid { fields["pid"] = .integer(Int64(pid)) }
     }
+    return .object(fields)
   }
 
   /// A sandbox of this user's, where its program runs.
