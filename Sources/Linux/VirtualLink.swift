@@ -33,19 +33,20 @@ func linkMessages(inside link: VirtualLink, gatewayNamespace: Int32) -> NetlinkB
   batch.message(type: UInt16(RTM_NEWLINK), flags: create) { message in
     message.put(interface(index: insideIndex))
     message.attribute(IFLA_IFNAME, text: insideName)
+    keepSmall(&message)
     message.nested(IFLA_LINKINFO) { information in
       information.attribute(IFLA_INFO_KIND, text: "veth")
       information.nested(IFLA_INFO_DATA) { data in
         data.nested(VETH_INFO_PEER) { peer in
           peer.put(interface(index: link.index))
           peer.attribute(IFLA_IFNAME, text: link.name)
+          keepSmall(&peer)
           peer.attribute(IFLA_NET_NS_FD, number: UInt32(bitPattern: gatewayNamespace))
         }
       }
     }
   }
   setUp(1, &batch)
-  forgoIPv6Address(insideIndex, &batch)
   setUp(insideIndex, &batch)
   batch.message(type: UInt16(RTM_NEWADDR), flags: create) { message in
     message.put(
@@ -65,7 +66,6 @@ func linkMessages(inside link: VirtualLink, gatewayNamespace: Int32) -> NetlinkB
 /// Messages for the gateway namespace: its end up, and the way back.
 func linkMessages(outside link: VirtualLink) -> NetlinkBatch {
   var batch = NetlinkBatch()
-  forgoIPv6Address(link.index, &batch)
   setUp(link.index, &batch)
   route(to: link.inside, device: link.index, &batch)
   return batch
@@ -90,19 +90,12 @@ func loopbackMessages(address: IPv4Address) -> NetlinkBatch {
   return batch
 }
 
-/// A kernel booted with ipv6.disable=1 refuses attributes about it.
-private let hasIPv6 = access("/proc/sys/net/ipv6/conf", F_OK) == 0
-
-/// No link-local address: nothing then speaks IPv6 on this link, and router or neighbour discovery never starts. A message
-/// of its own before the link is up: at its making the kernel knows no IPv6 settings of it yet (EAFNOSUPPORT).
-private func forgoIPv6Address(_ index: UInt32, _ batch: inout NetlinkBatch) {
-  if !hasIPv6 { return }
-  batch.message(type: UInt16(RTM_NEWLINK), flags: acknowledge) { message in
-    message.put(interface(index: index))
-    message.nested(IFLA_AF_SPEC) { families in
-      families.nested(AF_INET6) { $0.attribute(8 /* IFLA_INET6_ADDR_GEN_MODE */, [1 /* none */]) }
-    }
-  }
+/// A link narrower than IPv6's smallest packet (1280, RFC 8200 section 5) never gets IPv6: no address, no router or neighbour
+/// discovery, none of its settings to make and remove. And one queue is enough for one agent.
+private func keepSmall(_ message: inout NetlinkBatch) {
+  message.attribute(IFLA_MTU, number: 1279)
+  message.attribute(IFLA_NUM_TX_QUEUES, number: 1)
+  message.attribute(IFLA_NUM_RX_QUEUES, number: 1)
 }
 
 private func setUp(_ index: UInt32, _ batch: inout NetlinkBatch) {
