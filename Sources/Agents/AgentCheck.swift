@@ -10,9 +10,10 @@ public struct AgentCheck: Sendable, Hashable {
   ///   - executors: kinds of agent that this build can run.
   ///   - servers: MCP servers that the operator configured, with the built-in ones.
   ///   - profiles: names of sandbox profiles; nil where they aren't known here.
+  ///   - sandbox: what is wrong with what the definition asks of its sandbox, for whoever knows the profiles.
   public init(
     _ agent: LoadedAgent, executors: [AgentDefinition.Kind], servers: Set<String> = ["hub"],
-    profiles: Set<String>? = nil
+    profiles: Set<String>? = nil, sandbox: (AgentDefinition) -> [String] = { _ in [] }
   ) {
     let definition = agent.definition
     var problems: [String] = []
@@ -37,6 +38,10 @@ public struct AgentCheck: Sendable, Hashable {
       problems.append(
         "sandbox profile '\(profile)' doesn't exist; there are: \(profiles.sorted().joined(separator: ", "))")
     }
+    if definition.sandbox.withoutNetwork, definition.grants.contains(where: { $0.service == "hub" }) {
+      problems.append("'sandbox.network' is none, but a grant 'hub:…' needs the gateway; take one of them away")
+    }
+    problems += sandbox(definition)
     if agent.systemPrompt.isEmpty { problems.append("system-prompt.md is missing or empty") }
     self.problems = problems.map { "\(agent.file): \($0)" }
     summary = Self.summary(agent)

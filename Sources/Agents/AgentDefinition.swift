@@ -155,6 +155,30 @@ public struct AgentDefinition: Sendable, Hashable {
     public var pids: Int?
     /// Wall-clock limit.
     public var timeout: Duration?
+    /// From here on memory is reclaimed and the program slowed down.
+    public var memoryHighBytes: Int?
+    /// Share of a busy processor; 100 is that of everybody.
+    public var cpuWeight: Int?
+    /// Bytes read from each disk in a second.
+    public var readBytesPerSecond: Int?
+    /// Bytes written to each disk in a second.
+    public var writeBytesPerSecond: Int?
+    /// Reads from each disk in a second.
+    public var readsPerSecond: Int?
+    /// Writes to each disk in a second.
+    public var writesPerSecond: Int?
+    /// Open files of a process.
+    public var openFiles: Int?
+    /// Largest file.
+    public var fileSizeBytes: Int?
+    /// No link to the gateway.
+    public var withoutNetwork = false
+    /// A host without Landlock doesn't run it.
+    public var needsLandlock = false
+    /// Paths that are hidden besides the profile's.
+    public var masked: [String] = []
+    /// System calls that are denied besides the profile's.
+    public var denied: [String] = []
     /// The profile's own limits.
     public init() {}
   }

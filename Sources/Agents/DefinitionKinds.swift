@@ -27,6 +27,14 @@ extension YAMLKind where Value == String {
       return parts.count == 3 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { ("0"..."9").contains($0) } }
     }
   }
+  static var absolutePath: YAMLKind<String> {
+    checked("must be an absolute path without '.', '..' or '//'") { text in
+      text.hasPrefix("/") && text.utf8.count > 1
+        && text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).allSatisfy {
+          $0 != "" && $0 != "." && $0 != ".."
+        }
+    }
+  }
   /// The versions of the definition's schema that are read here.
   static var schemaVersion: YAMLKind<String> {
     semanticVersion.map(placeholder: "") { text throws(YAMLMismatch) in

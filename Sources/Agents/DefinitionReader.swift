@@ -169,6 +169,22 @@ extension AgentDefinition {
     sandbox.cpus = reader.optional("cpus", .double(in: 0.01...1024))
     sandbox.pids = reader.optional("pids", .int(in: 1...1_000_000))
     sandbox.timeout = reader.optional("timeout", .duration(in: .seconds(1) ... .seconds(86400)))
+    sandbox.memoryHighBytes = reader.optional("memory_high", .byteSize(in: (1 << 20)...(1 << 44)))
+    sandbox.cpuWeight = reader.optional("cpu_weight", .int(in: 1...10_000))
+    sandbox.openFiles = reader.optional("open_files", .int(in: 16...1_048_576))
+    sandbox.fileSizeBytes = reader.optional("file_size", .byteSize())
+    reader.mapping("io") { reader in
+      let (rate, count) = (YAMLKind<Int>.byteSize(in: 4096...(1 << 50)), YAMLKind<Int>.int(in: 1...1_000_000_000))
+      sandbox.readBytesPerSecond = reader.optional("read_bps", rate)
+      sandbox.writeBytesPerSecond = reader.optional("write_bps", rate)
+      sandbox.readsPerSecond = reader.optional("read_iops", count)
+      sandbox.writesPerSecond = reader.optional("write_iops", count)
+    }
+    // One word each: a definition can give these up, and can't ask for them.
+    sandbox.withoutNetwork = reader.optional("network", .oneOf(["none"])) != nil
+    sandbox.needsLandlock = reader.optional("landlock", .oneOf(["required"])) != nil
+    sandbox.masked = reader.value("masked", .list(of: .absolutePath), default: [])
+    sandbox.denied = reader.value("deny", .list(of: .nonEmptyString), default: [])
     return sandbox
   }
 }

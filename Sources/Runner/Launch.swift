@@ -45,11 +45,11 @@ struct Launch: Sendable {
       arguments: plan.arguments, environment: plan.environment,
       listeners: hasHubTools ? [.init(name: MCPServer.name, port: policy.hubPort)] : [],
       files: plan.files.map { .init(path: $0.path) },
-      limits: .init(
-        memoryBytes: choice.memoryBytes, cpus: choice.cpus, pids: choice.pids,
-        timeoutSeconds: [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) },
-        workspaceBytes: definition.memory.enabled ? definition.memory.maxSizeMiB << 20 : nil),
+      limits: choice.limits,
       workingDirectory: plan.workingDirectory, workspace: definition.memory.enabled ? definition.id : nil)
+    request.limits.timeoutSeconds = [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) }
+    request.limits.workspaceBytes = definition.memory.enabled ? definition.memory.maxSizeMiB << 20 : nil
+    request.tightening = choice.tightening
     effectLimits = definition.limits
     files = plan.files.map(\.bytes)
     input = plan.input

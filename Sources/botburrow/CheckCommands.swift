@@ -6,6 +6,8 @@ import Glibc
 import HTTPClient
 import JSON
 import Linux
+import Runner
+import Sandbox
 
 /// `botburrow config …`
 struct ConfigCommand: ParsableCommand {
@@ -57,15 +59,13 @@ struct AgentsCheck: ParsableCommand {
       let configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
       source = try configuration.makeDefinitions(for: "agents check", HTTPClient(userAgent: "botburrow"))
     }
-    let profileNames = (try? Places.profiles(profiles)).flatMap { try? files(in: $0) }.map { names in
-      Set(names.filter { $0.hasSuffix(".yaml") }.map { String($0.dropLast(5)) })
-    }
+    let known = (try? Places.profiles(profiles)).map { ProfileSource(directory: $0) }
     let wrong = Outcome()
     let json = json
     try Daemon.run(signals, stop: {}) {
       var reports: [JSONValue] = []
       for id in try await source.list() {
-        let report = await Self.check(id, source, profileNames)
+        let report = await Self.check(id, source, known)
         if !report.problems.isEmpty { wrong.set(id) }
         reports.append([
           "agent": .string(id), "problems": .array(report.problems.map { .string($0) }),
@@ -80,11 +80,13 @@ struct AgentsCheck: ParsableCommand {
   }
 
   private static func check(
-    _ id: String, _ source: any DefinitionSource, _ profiles: Set<String>?
+    _ id: String, _ source: any DefinitionSource, _ profiles: ProfileSource?
   ) async -> (problems: [String], summary: [String]) {
     do {
       let agent = try await source.load(id)
-      let check = AgentCheck(agent, executors: Executors.kinds, profiles: profiles)
+      let check = AgentCheck(
+        agent, executors: Executors.kinds, profiles: profiles.map { Set($0.names()) },
+        sandbox: { definition in profiles.map { definition.sandbox.problems(in: $0) } ?? [] })
       return (check.problems, check.summary)
     } catch {
       return ("\(error)".split(separator: "\n").map(String.init), [])

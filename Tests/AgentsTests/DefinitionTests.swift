@@ -43,7 +43,9 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
         remember: {conversations_with: [ron], projects_worked_on: true, decisions_made: true, feedback_received: true}
         max_size_mb: 200
         retrieval: {strategy: recent, max_context_items: 20, relevance_threshold: 0.5}
-      sandbox: {profile: coding, memory: 512M, cpus: 0.5, pids: 64, timeout: 2m}
+      sandbox: {profile: coding, memory: 512M, cpus: 0.5, pids: 64, timeout: 2m, memory_high: 256M, cpu_weight: 20,
+        io: {read_bps: 1M, write_bps: 2M, read_iops: 3, write_iops: 4}, open_files: 64, file_size: 1M, network: none,
+        landlock: required, masked: [/usr/share], deny: [chmod]}
       cache_ttl: 180
       x-owner: team-a
       """
@@ -103,6 +105,18 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
     expected.sandbox.cpus = 0.5
     expected.sandbox.pids = 64
     expected.sandbox.timeout = .seconds(120)
+    expected.sandbox.memoryHighBytes = 256 << 20
+    expected.sandbox.cpuWeight = 20
+    expected.sandbox.readBytesPerSecond = 1 << 20
+    expected.sandbox.writeBytesPerSecond = 2 << 20
+    expected.sandbox.readsPerSecond = 3
+    expected.sandbox.writesPerSecond = 4
+    expected.sandbox.openFiles = 64
+    expected.sandbox.fileSizeBytes = 1 << 20
+    expected.sandbox.withoutNetwork = true
+    expected.sandbox.needsLandlock = true
+    expected.sandbox.masked = ["/usr/share"]
+    expected.sandbox.denied = ["chmod"]
     expected.cacheTTL = .seconds(180)
     #expect(agent == expected)
   }
@@ -211,6 +225,14 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
     (
       definition(extra: "interests: {communities: [general]}"),
       "8:27: 'communities[0]' must be written m/name, not 'general'"
+    ),
+    (
+      definition(extra: "sandbox: {network: gateway, landlock: off, masked: [usr]}"),
+      """
+      8:20: 'network' must be one of none, not 'gateway'
+      8:39: 'landlock' must be one of required, not 'off'
+      8:53: 'masked[0]' must be an absolute path without '.', '..' or '//', not 'usr'
+      """
     ),
     (definition(extra: "sandbox: {memory: 1}"), "8:19: 'memory' must be between 1MiB and 16TiB, not '1'"),
     (
@@ -375,6 +397,19 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
         ].map { "agents/test-agent/config.yaml: \($0)" })
     #expect(check.summary.contains("test-agent: is run by goose with model m"))
     #expect(check.summary.contains("shell: git; sandbox profile: missing"))
+  }
+
+  @Test func whatItAsksOfItsSandbox() throws {
+    var definition = try AgentDefinition.parse(definition().utf8, id: "test-agent", file: "f")
+    definition.sandbox.withoutNetwork = true
+    let check = AgentCheck(
+      LoadedAgent(definition: definition, systemPrompt: "x", skills: [], file: "f"), executors: [.custom],
+      profiles: ["default"], sandbox: { ["'pids' is \($0.sandbox.pids ?? 0), more than there are"] })
+    #expect(
+      check.problems == [
+        "f: 'sandbox.network' is none, but a grant 'hub:…' needs the gateway; take one of them away",
+        "f: 'pids' is 0, more than there are",
+      ])
   }
 
   @Test func aScriptIsSummedUpInOneLine() {

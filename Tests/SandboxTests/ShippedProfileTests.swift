@@ -88,6 +88,6 @@ private let shipped = [
     let error = await #expect(throws: SandboxRefused.self) {
       try await supervisor.launcher.run(wanted, files: [], input: [], outputLimit: 1 << 16, serve: { _ in })
     }
-    #expect(error?.description == "profile 'strict' has 'network: none', so there can't be listeners")
+    #expect(error?.description == "profile 'strict' has no network, so there can't be listeners")
   }
 }

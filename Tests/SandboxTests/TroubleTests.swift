@@ -152,7 +152,7 @@ private let isRoot = geteuid() == 0
         request(["true"], listeners: [.init(name: "hub", port: 80)]), files: [], input: [], outputLimit: 1,
         serve: { _ in })
     }
-    #expect(error?.description == "profile 'default' has 'network: none', so there can't be listeners")
+    #expect(error?.description == "profile 'default' has no network, so there can't be listeners")
     #expect(try supervisor.stop() == .exited(0))
   }
 

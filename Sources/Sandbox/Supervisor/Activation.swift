@@ -45,9 +45,9 @@ final class Activation: Sendable {
   /// Makes, runs and removes the sandbox. Throws where nothing was started and no receipt makes sense.
   func run(report: (Supervisor.Event) -> Void) throws(SandboxRefused) -> Receipt {
     if let objection = request.objection(descriptors: descriptors.count) { throw SandboxRefused(objection) }
-    let entry = try supervisor.catalogue.entry(request.profile)
+    let entry = try supervisor.catalogue.entry(request.profile, request.tightening)
     if entry.profile.network == .none, !request.listeners.isEmpty {
-      throw SandboxRefused("profile '\(entry.profile.name)' has 'network: none', so there can't be listeners")
+      throw SandboxRefused("profile '\(entry.profile.name)' has no network, so there can't be listeners")
     }
     let missing = supervisor.groups.missing(entry.profile.limits)
     if !missing.isEmpty, entry.profile.controlGroup == .required, !supervisor.options.bestEffortControlGroups {

@@ -51,7 +51,7 @@ struct LiveSandbox {
       sandbox.plan = Plan.make(
         profile: sandbox.entry.profile, request: sandbox.request,
         ground: Plan.Ground(
-          filter: sandbox.entry.filter, covered: root.covered,
+          filter: sandbox.entry.filter, covered: root.covered + sandbox.entry.masked,
           landlock: sandbox.supervisor.landlockVersion.flatMap {
             sandbox.entry.profile.landlock == .off
               ? nil : LandlockPolicy.make(profile: sandbox.entry.profile, version: $0)
@@ -345,6 +345,7 @@ struct LiveSandbox {
     fields["activation_id"] = .string(request.activationID)
     fields["profile"] = .string(entry.profile.name)
     fields["profile_digest"] = .string(entry.digest)
+    if let tightening = request.tightening?.json { fields["tightening"] = tightening }
     fields["host_namespaces"] = .object(supervisor.hostNamespaces.mapValues { .integer(Int64($0)) })
     fields["limits"] = [
       "memory_bytes": limit(.integer(Int64(limits.memory)), "memory.max"),

@@ -109,6 +109,7 @@ extension SandboxRequest {
     if let bytes = limits.workspaceBytes, bytes < WorkspaceStore.smallest {
       return "workspaceBytes \(bytes) must be at least \(WorkspaceStore.smallest)"
     }
+    if let objection = tightening?.objection() { return objection }
     if let workspace, !WorkspaceStore.isName(workspace) { return WorkspaceError.badName(workspace).description }
     if let seconds = limits.timeoutSeconds, !(seconds > 0 && seconds < 1e7) {
       return "timeoutSeconds \(seconds) must be more than 0"

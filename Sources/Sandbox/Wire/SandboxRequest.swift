@@ -22,6 +22,8 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
   /// The agent whose persistent workspace is mounted where the profile has a place for one; nil: what is written there is
   /// gone afterwards.
   public var workspace: String?
+  /// What else the request gives up of its profile; nil for nothing.
+  public var tightening: Tightening?
 
   /// A TCP port of the gateway address that is open for this activation alone.
   public struct Listener: Sendable, Codable, Hashable {
