@@ -73,6 +73,25 @@ struct ActivationTests {
       ])
   }
 
+  @Test("an agent with a memory asks for its workspace, as large as the memory may be")
+  func memory() async throws {
+    let launcher = FakeLauncher(says: "")
+    let world = try World(
+      launcher,
+      agents: [
+        agent {
+          $0.memory.enabled = true; $0.memory.maxSizeMiB = 7
+        }
+      ])
+    _ = await world.activation().perform()
+    let with = try #require(launcher.programs.first).request
+    #expect(with.workspace == "claude-coder-1" && with.limits.workspaceBytes == 7 << 20)
+    let other = FakeLauncher(says: "")
+    _ = await (try World(other)).activation().perform()
+    let without = try #require(other.programs.first).request
+    #expect(without.workspace == nil && without.limits.workspaceBytes == nil)
+  }
+
   @Test("an agent without a hub grant gets no listener and no server")
   func noGrant() async throws {
     let launcher = FakeLauncher(says: "")

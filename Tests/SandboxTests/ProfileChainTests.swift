@@ -233,6 +233,14 @@ private func message(_ child: String, _ others: [String: String] = [:]) -> Strin
         "child.yaml:4:11: '/w' is the 'workspace'; it can't be 'scratch' as well"
       ),
       (
+        "description: c\nextends: base\nworkspace: { path: /w, size: 8M }\nscratch: [{ path: /w/x, size: 1M }]\n",
+        "child.yaml:4:11: '/w/x' can't be in '/w', the 'workspace'"
+      ),
+      (
+        "description: c\nextends: base\nworkspace: { path: /tmp/w, size: 8M }\n",
+        "child.yaml:3:12: '/tmp/w', the 'workspace', can't be in 'scratch' '/tmp'"
+      ),
+      (
         "description: c\nextends: base\nsyscalls: { denied: EWHAT, errno: { bpf: 4096 } }\n",
         """
         child.yaml:3:21: 'denied' must be the name of an errno such as EPERM, or a number between 1 and 4095, not 'EWHAT'
