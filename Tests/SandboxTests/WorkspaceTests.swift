@@ -169,4 +169,64 @@ private final class Ground: Sendable {
     }
     #expect(try await ground.run(supervisor, "ls").exit == .exited(code: 0))
   }
+
+  @Test func `At whatever moment a supervisor is killed, the next one finds whole images and nothing held`()
+    async throws
+  {
+    let ground = try Ground()
+    for step in 0..<8 {
+      let supervisor = try ground.supervisor()
+      try await onThread {
+        let held = try HeldSandbox(supervisor, ground.request("echo kept > file; sleep 60", agent: "agent-\(step)"))
+        usleep(useconds_t(step * 4000))
+        #expect(kill(supervisor.pid, SIGKILL) == 0)
+        #expect(try held.outputEnds(within: .seconds(1)), "step \(step)")
+        #expect(try holds(within: .seconds(1)) { try ground.loopDevices == [] }, "step \(step)")
+      }
+      #expect(try supervisor.stop() != nil)
+    }
+    let next = try ground.supervisor()
+    #expect(try holds(within: .seconds(1)) { try files(in: ground.store).allSatisfy { $0.hasSuffix(".ext4") } })
+    for step in 0..<8 {
+      let run = try await ground.run(next, "echo x > other && ls", agent: "agent-\(step)")
+      #expect(run.exit == .exited(code: 0), "step \(step)")
+    }
+  }
+
+  @Test func `PID 1 that is killed gives the workspace back`() async throws {
+    let ground = try Ground()
+    let supervisor = try ground.supervisor()
+    try await onThread {
+      let held = try HeldSandbox(supervisor, ground.request("echo kept > file; echo up; sleep 60"))
+      #expect(held.line() == "up")
+      for process in try supervisor.sandboxes { #expect(kill(process, SIGKILL) == 0) }
+      #expect(try held.receipt().exit == .signal(9))
+      // With the receipt all is given back: the agent can run again at once.
+      #expect(try ground.loopDevices == [] && ground.isFree())
+    }
+    #expect(try await ground.run(supervisor, "cat file").output == "kept\n")
+  }
+
+  @Test func `Two supervisors may share a directory, not a workspace`() async throws {
+    let ground = try Ground()
+    let supervisors = [try ground.supervisor(), try ground.supervisor()]
+    // Images are made by both at once.
+    try await withThrowingTaskGroup(of: ExitCause.self) { group in
+      for index in 0..<8 {
+        group.addTask { try await ground.run(supervisors[index % 2], "true", agent: "agent-\(index)").exit }
+      }
+      for try await exit in group { #expect(exit == .exited(code: 0)) }
+    }
+    #expect(try files(in: ground.store).count == 8)
+    let held = try await onThread {
+      let held = try HeldSandbox(supervisors[0], ground.request("echo up; read x"))
+      #expect(held.line() == "up")
+      return held
+    }
+    // The other one waits a while for whoever may be letting go of it.
+    let refused = await #expect(throws: SandboxRefused.self) { try await ground.run(supervisors[1], "true") }
+    #expect(refused?.description.contains("in use by another activation") == true)
+    held.connection.hangUp()
+    #expect(try await ground.run(supervisors[1], "true").exit == .exited(code: 0))
+  }
 }
