@@ -80,14 +80,21 @@ struct DoctorCommand: ParsableCommand {
   }
 
   private func programs() -> [Finding] {
-    [
+    let loop = "/dev/loop-control"
+    let hasLoop = access(loop, F_OK) == 0
+    return [
       ("redis-server", "apt-get install redis-server, or name a Redis in redis.url"),
       ("setpriv", "apt-get install util-linux; 'up' starts Redis through it"),
+      ("mkfs.ext4", "apt-get install e2fsprogs; workspaces that stay are made with it"),
     ].map { name, advice in
-      let places = ["/usr/bin/\(name)", "/bin/\(name)", "/usr/local/bin/\(name)"]
+      let places = ["/usr/bin/\(name)", "/bin/\(name)", "/usr/local/bin/\(name)", "/usr/sbin/\(name)", "/sbin/\(name)"]
       let path = places.first { access($0, X_OK) == 0 }
       return Finding(name, path == nil ? .limited : .ok, path ?? "not found", advice)
-    }
+    } + [
+      Finding(
+        "loop devices", hasLoop ? .ok : .limited, hasLoop ? loop : "\(loop) isn't there",
+        "modprobe loop; workspaces that stay and roots from images are mounted through them")
+    ]
   }
 
   private func installation() -> [Finding] {

@@ -80,6 +80,20 @@ func command(_ program: String, _ arguments: [String]) throws {
     #expect(flock(other.number, LOCK_EX | LOCK_NB) == 0)
   }
 
+  @Test(arguments: ["/tmp", "/dev/shm"])
+  func `The page cache is bypassed where the image's file system can`(place: String) throws {
+    let path = "\(place)/botburrow-loop-\(getpid())"
+    let image = try Descriptor.open(path, O_RDWR | O_CREAT | O_EXCL)
+    defer { unlink(path) }
+    #expect(ftruncate(image.number, 1 << 20) == 0)
+    let direct = open(path, O_RDONLY | 0o40000)  // O_DIRECT
+    if direct >= 0 { close(direct) }
+    let device = try LoopDevice.attach(image, name: path, readOnly: false)
+    #expect(device.isDirect == (direct >= 0))
+    try device.descriptor.write([1, 2, 3])
+    #expect(fsync(device.descriptor.number) == 0)
+  }
+
   @Test func `Many at once get a device each`() async throws {
     let directory = try TestDirectory()
     let images = try (0..<12).map { try directory.zeros("\($0)", 1 << 20) }
