@@ -36,7 +36,7 @@ extension HeldSandbox {
 /// A program that counts up, a line each time, until its input ends.
 private let counting = ["bash", "-c", "while ! read -t 0.01; do [ $? -gt 128 ] || exit 0; echo $((++i)); done"]
 /// One that says that it is there and waits for the end of its input.
-private let waiting = ["sh", "-c", "echo up; read x"]
+private let waiting = ["sh", "-c", "echo up; read x; exit 0"]
 
 @Suite("Questions and orders about living sandboxes", .enabled(if: isRoot, "needs root"), .serialized)
 struct ControlTests {
@@ -53,7 +53,7 @@ struct ControlTests {
       try control.freeze(asked.activationID)
       #expect(try control.list().first { $0.activationID == asked.activationID }?.state == "frozen")
       // What it had said before it stood still.
-      while try waitReadable([sandbox.output], timeout: .zero)[0] { _ = sandbox.line() }
+      while try waitReadable([sandbox.output], timeout: .zero)[0], sandbox.line() != "" {}
       #expect(try waitReadable([sandbox.output], timeout: .milliseconds(200)) == [false])
       // Twice is once.
       try control.freeze(asked.activationID)

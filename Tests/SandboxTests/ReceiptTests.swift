@@ -12,7 +12,8 @@ private let good: JSONValue = {
     "activation_id": "a-1", "profile": "default",
     "profile_digest": .string("sha256:" + String(repeating: "0", count: 64)),
     "started_at": 0, "wall_seconds": 1.5, "exit": ["cause": "exited", "code": 3], "seccomp_mode": 2,
-    "no_new_privs": true, "host_uid": 1_000_001_000, "landlock": ["abi": 6, "scoped": true],
+    "no_new_privs": true, "host_uid": 1_000_001_000,
+    "landlock": ["enforced": true, "abi": 6, "tcp_closed": true, "scoped": true],
     "capabilities": .object(
       Dictionary(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map { ($0, "0000000000000000") }) { first, _ in
         first
@@ -79,7 +80,7 @@ private func with(_ path: [String], _ value: JSONValue?, in receipt: JSONValue =
       (["limits_read_back", "cgroup", "cpu.max"], "max 100000", "limit cpus"),
       (["limits_read_back"], nil, "limit cpus"), (["not_enforced"], [], "limit pids"),
       (["network", "denied"], nil, "network.denied"), (["network", "denied"], [["packets": 0]], "network.denied"),
-      (["activation_id"], nil, "activation_id"),
+      (["activation_id"], nil, "activation_id"), (["landlock"], ["enforced": false], "landlock"),
     ] as [([String], JSONValue?, String)])
   func `Each wall that is missing is named`(path: [String], value: JSONValue?, name: String) {
     let differences = ReceiptClaims.differences(with(path, value))
@@ -102,7 +103,7 @@ private func with(_ path: [String], _ value: JSONValue?, in receipt: JSONValue =
                           none of them the host's
           capabilities    none, in all 5 sets
           seccomp         a filter, no_new_privs
-          landlock        version 6, signals and abstract sockets scoped
+          landlock        version 6, files, TCP, signals and abstract sockets
           user outside    1000001000
 
         Limits
@@ -129,6 +130,8 @@ private func with(_ path: [String], _ value: JSONValue?, in receipt: JSONValue =
 
         """)
     #expect(ReceiptPage.text(with(["namespaces", "net"], 4)) { _ in "" }.contains("THE HOST'S: net"))
+    let without = ReceiptPage.text(with(["landlock"], ["enforced": false, "reason": "it is off"])) { _ in "" }
+    #expect(without.contains("landlock        NONE: it is off"))
   }
 
   @Test func `Numbers for people`() {
@@ -225,6 +228,14 @@ private func with(_ path: [String], _ value: JSONValue?, in receipt: JSONValue =
     #expect(
       other.differences(reading).map(\.description)
         == ["profile p: expected a profile of that name, found made from sha256:1"])
+  }
+
+  @Test func `What a group's file says`() {
+    #expect(Inspection.means("4096", "4097") && !Inspection.means("4096", "8192") && !Inspection.means("max", "4096"))
+    let limits = "8:0 rbps=1000 wbps=max riops=max wiops=max\n8:16 rbps=1000 wbps=max riops=max wiops=max"
+    #expect(Inspection.means(limits, "8:0 rbps=1000\n8:16 rbps=1000", "io.max"))
+    #expect(!Inspection.means(limits, "8:0 rbps=1000\n8:32 rbps=1000", "io.max"))
+    #expect(!Inspection.means(limits, "8:0 rbps=2000", "io.max"))
   }
 
   @Test func `Mount points with odd names`() {

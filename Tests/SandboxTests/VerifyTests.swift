@@ -22,7 +22,7 @@ private func command(_ arguments: [String]) throws {
 }
 
 /// A living sandbox is compared with what its supervisor meant it to be, and somebody tampers with it from outside.
-@Suite("Verifying a living sandbox", .enabled(if: isRoot, "needs root")) struct VerifyTests {
+@Suite("Verifying a living sandbox", .enabled(if: isRoot, "needs root"), .serialized) struct VerifyTests {
   private func tampered(
     _ tamper: @escaping @Sendable (TestSupervisor, Inspection) throws -> Void
   ) async throws -> [String] {

@@ -39,6 +39,10 @@ public enum ReceiptClaims {
     expect(receipt["no_new_privs"]?.bool == true, "no_new_privs", "true", text(receipt["no_new_privs"]))
     expect(
       (receipt["host_uid"]?.integer ?? 0) >= 65536, "host_uid", "one of the sandbox's own", text(receipt["host_uid"]))
+    let landlock = receipt["landlock"]
+    expect(
+      landlock?["enforced"]?.bool == true || landlock?["reason"]?.string != nil, "landlock", "enforced, or a reason",
+      text(landlock))
     return found + limits(receipt) + denials(receipt)
   }
 

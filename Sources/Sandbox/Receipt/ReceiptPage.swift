@@ -55,8 +55,12 @@ public enum ReceiptPage {
   }
 
   private static func landlock(_ value: JSONValue?) -> String {
-    guard let version = value?["abi"]?.integer else { return value?.string ?? "none" }
-    return "version \(version)" + (value?["scoped"]?.bool == true ? ", signals and abstract sockets scoped" : "")
+    guard value?["enforced"]?.bool == true else {
+      return "NONE: " + (value?["reason"]?.string ?? "the receipt doesn't say why")
+    }
+    return "version \(value?["abi"]?.integer ?? 0), files"
+      + (value?["tcp_closed"]?.bool == true ? ", TCP" : "")
+      + (value?["scoped"]?.bool == true ? ", signals and abstract sockets" : "")
   }
 
   private static func limits(_ receipt: JSONValue, _ page: inout Page) {

@@ -98,7 +98,10 @@ extension LiveSandbox {
     }
     var files: [String: String] = [:]
     if group != nil {
-      for (file, value) in supervisor.groups.settings(plan.limits) { files[file] = value }
+      // A file that takes a line a device stands here once for each.
+      for (file, value) in supervisor.groups.settings(plan.limits) {
+        files[file] = files[file].map { "\($0)\n\(value)" } ?? value
+      }
     }
     var now = self
     if let gate, let denials = try? supervisor.network.filter.denials(of: gate) { now.denials = denials }
