@@ -34,7 +34,9 @@ extension HeldSandbox {
 }
 
 /// A program that counts up, a line each time, until its input ends.
-private let counting = ["bash", "-c", "while ! read -t 0.01; do [ $? -gt 128 ] || exit 0; echo $((++i)); done"]
+private let counting = [
+  "bash", "-c", "while :; do echo $((++i)); read -t 0.01; [ $? -gt 128 ] || exit 0; done",
+]
 /// One that says that it is there and waits for the end of its input.
 private let waiting = ["sh", "-c", "echo up; read x; exit 0"]
 
@@ -155,6 +157,12 @@ struct ControlTests {
         let list = try JSONValue(parsing: Array(text.utf8)).array ?? []
         #expect(list.compactMap { $0["activation_id"]?.string } == [foreign])
       }
+      try run(as: "65533", ["sandbox", "list", "--socket", socket], 0) {
+        #expect($0 == "ACTIVATION  PROFILE  STATE  PID  USER  AGE\n")
+      }
+      try run(as: "65534", ["sandbox", "list", "--socket", socket], 0) {
+        #expect($0.split(separator: "\n").last?.hasPrefix("\(foreign)  default  running  ") == true, "\($0)")
+      }
       try run(as: "65534", ["sandbox", "freeze", foreign, "--socket", socket], 0) {
         #expect($0 == "\(foreign) is frozen\n")
       }
@@ -189,9 +197,10 @@ struct ControlTests {
   }
 }
 
-@Suite("Denied connections", .enabled(if: isRoot, "needs root")) struct DenialTests {
+@Suite("Denied connections", .enabled(if: isRoot, "needs root"), .serialized) struct DenialTests {
   @Test func `They stand in the receipt, in the log and in the metrics`() async throws {
-    let supervisor = try TestSupervisor()
+    let metrics = "/tmp/botburrow-test-metrics-\(getpid()).sock"
+    let supervisor = try TestSupervisor(["--cgroup", "best-effort", "--metrics", "unix:\(metrics)"])
     let script = """
       for i in 1 2 3; do echo x > /dev/udp/203.0.113.9/53; done
       echo > /dev/tcp/198.18.0.1/22; echo > /dev/tcp/198.51.100.7/443; true
@@ -216,6 +225,15 @@ struct ControlTests {
     #expect(records[0]["activation_id"]?.string == receipt.activationID)
     #expect(
       records[0]["denied"] == "203.0.113.9:53/udp ×3, 198.18.0.1:22/tcp ×1, 198.51.100.7:443/tcp ×1")
+    let (output, stdout) = try makePipe()
+    let curl = try ProcessHandle(
+      child: try spawn(
+        "/usr/bin/curl", ["curl", "-s", "--unix-socket", metrics, "http://localhost/metrics"],
+        descriptors: [nil, stdout, stdout]))
+    stdout.close()
+    let text = String(decoding: try output.readAll(limit: 1 << 20), as: UTF8.self)
+    #expect(try curl.wait() == .exited(0))
+    #expect(text.contains("\nbotburrow_sandbox_denied_connections_total{profile=\"default\"} 5\n"), "\(text)")
     #expect(try supervisor.stop() == .exited(0))
   }
 
