@@ -19,7 +19,10 @@ base=$("$here/base.sh" "$work" 2>"$work/base.log") || { tail -n 40 "$work/base.l
 # Made anew where anything that goes in has changed.
 hash=$({
   basename "$base"
-  cat "$release"/botburrow{,-init,-machine} "$here"/{image.sh,../install.sh}
+  cat "$here"/{image.sh,../install.sh}
+  for program in botburrow{,-init,-machine,-hostile} hostile-probe; do
+    [ ! -e "$release/$program" ] || sha256sum "$release/$program"
+  done
   cd "$here/../.." && find profiles systemd config Tests/Machine/Guest -type f | LC_ALL=C sort | xargs sha256sum
 } | sha256sum | cut -c 1-16)
 image=$work/disk-$hash.img

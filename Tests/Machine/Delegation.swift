@@ -41,42 +41,47 @@ func checkDelegation(_ report: inout Report) {
     input.close()
     let end = try child.wait()
     try expect(end == .exited(3), "it ended with \(String(describing: end)), one of its processes was \(group)")
-    let receipt = try JSONValue(parsing: try readFile("/run/machine-receipt.json").utf8)
-    try expect(receipt["not_enforced"]?.array == [], "not enforced: \(String(describing: receipt["not_enforced"]))")
+    let receipt = try readReceipt()
+    try expect(receipt["not_enforced"]?.array == [], "not enforced: \(receipt["not_enforced"] ?? .null)")
     try eventually("the end of the scope") { try scopes().isEmpty ? true : nil }
     try eventually("its leaving nothing") { try Holdings.now().beyond(before).isEmpty ? true : nil }
     return scope.name
   }
   report.check("delegation: 'sandbox run' in a scope that somebody else had delegated stays there") {
-    let (end, said) = try run([
-      "/usr/bin/systemd-run", "--scope", "--quiet", "--collect", "--unit=machine-given", "--property=Delegate=yes",
-      "--",
-      botburrow, "sandbox", "run", "--standalone", "--receipt", "/run/machine-receipt.json", "--", "/bin/true",
-    ])
+    let (end, said) = try runInScope([])
     try expect(end == .exited(0), "\(end): \(said)")
-    let receipt = try JSONValue(parsing: try readFile("/run/machine-receipt.json").utf8)
-    try expect(receipt["not_enforced"]?.array == [], "not enforced: \(String(describing: receipt["not_enforced"]))")
-    return "\(receipt["exit"]?["cause"]?.string ?? "")"
+    let receipt = try readReceipt()
+    try expect(receipt["not_enforced"]?.array == [], "not enforced: \(receipt["not_enforced"] ?? .null)")
+    return "\(receipt["exit"] ?? .null)"
   }
-  report.check("delegation: control: in a scope that is not delegated to it, told to stay, it still refuses or says so")
-  {
-    // A unit without Delegate=yes, and a variable that claims otherwise: systemd lets root do it, so limits hold or are named.
-    let (end, said) = try run([
-      "/usr/bin/systemd-run", "--wait", "--pipe", "--quiet", "--collect", "--property=CPUAccounting=no", "--",
-      botburrow, "sandbox", "run", "--standalone", "--receipt", "/run/machine-receipt.json", "--", "/bin/true",
-    ])
+  report.check("delegation: control: where the cpu controller is not to be had, it refuses and says what is missing") {
+    let (end, said) = try runInScope([], slice: "nocpu.slice")
+    try expect(end == .exited(125) && said.contains("'cpu' is not available"), "\(end): \(said)")
+    return String(said.dropLast())
+  }
+  report.check("delegation: control: with --cgroup best-effort it runs there, and the receipt names the limit") {
+    let (end, said) = try runInScope(["--cgroup", "best-effort"], slice: "nocpu.slice")
     try expect(end == .exited(0), "\(end): \(said)")
-    let receipt = try JSONValue(parsing: try readFile("/run/machine-receipt.json").utf8)
-    let enforced = receipt["limits"]?["memory_bytes"]?["enforced_by"]?.string
-    try expect(enforced == "cgroup memory.max", "memory is enforced by \(enforced ?? "nobody")")
-    return "from a unit that is not delegated it moved to a scope"
+    let lacking = try readReceipt()["not_enforced"]?.array ?? []
+    try expect(lacking.count == 1 && lacking[0].string?.hasPrefix("cpus") ?? false, "not enforced: \(lacking)")
+    return lacking[0].string ?? ""
   }
+}
+
+private let receiptPath = "/run/machine-receipt.json"
+private func readReceipt() throws -> JSONValue { try JSONValue(parsing: try readFile(receiptPath).utf8) }
+
+private func runInScope(_ options: [String], slice: String = "system.slice") throws -> (end: ProcessEnd, output: String)
+{
+  try run(
+    ["/usr/bin/systemd-run", "--scope", "--quiet", "--collect", "--slice=\(slice)", "--property=Delegate=yes", "--"]
+      + [botburrow, "sandbox", "run", "--standalone", "--receipt", receiptPath] + options + ["--", "/bin/true"])
 }
 
 private func startStandalone(_ command: [String]) throws -> (ProcessHandle, Descriptor, Descriptor) {
   let (stdin, stdout) = (try makePipe(), try makePipe())
   let arguments =
-    [botburrow, "sandbox", "run", "--standalone", "--receipt", "/run/machine-receipt.json", "--"] + command
+    [botburrow, "sandbox", "run", "--standalone", "--receipt", receiptPath, "--"] + command
   let child = try ProcessHandle(
     child: spawn(
       botburrow, arguments, environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],

@@ -11,7 +11,9 @@ enum Inside {
     case ("spin", let threads?): spin(threads)
     case ("fork", let most?): fork(most)
     case ("bomb", _): bomb()
-    case ("write", let bytes?): return write(bytes, to: words.last ?? "")
+    case ("write", let bytes?):
+      return timed("wrote") { () throws(LinuxError) in try write(bytes, to: words.last ?? "") }
+    case ("read", let bytes?): return timed("read") { () throws(LinuxError) in try read(bytes, from: words.last ?? "") }
     default:
       said("no such program: \(words)")
       return 2
@@ -23,7 +25,7 @@ enum Inside {
   private static func said(_ text: String) {
     standardOutput(text + "\n")
     var byte: UInt8 = 0
-    while read(0, &byte, 1) > 0 {}
+    while Glibc.read(0, &byte, 1) > 0 {}
   }
 
   /// Takes memory that is really there: each page is written to.
@@ -69,21 +71,39 @@ enum Inside {
 
   private static func reapFinished() { while waitpid(-1, nil, WNOHANG) > 0 {} }
 
-  /// Writes through to the disk and says how long it took.
-  private static func write(_ bytes: Int, to path: String) -> Int32 {
+  /// Says how long something took, in milliseconds.
+  private static func timed(_ done: String, _ body: () throws(LinuxError) -> Void) -> Int32 {
+    let start = ContinuousClock.now
     do throws(LinuxError) {
-      let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC)
-      let block = [UInt8](repeating: 7, count: 256 << 10)
-      let start = ContinuousClock.now
-      for _ in 0..<(bytes / block.count) {
-        try file.write(block)
-        fdatasync(file.number)
-      }
-      said("wrote in \((ContinuousClock.now - start).milliseconds) ms")
+      try body()
+      said("\(done) in \((ContinuousClock.now - start).milliseconds)")
       return 0
     } catch {
       said("\(error)")
       return 1
+    }
+  }
+
+  /// Through to the disk.
+  private static func write(_ bytes: Int, to path: String) throws(LinuxError) {
+    let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC)
+    defer { withExtendedLifetime(file) {} }
+    let block = [UInt8](repeating: 7, count: 256 << 10)
+    for _ in 0..<(bytes / block.count) {
+      try file.write(block)
+      if fdatasync(file.number) < 0 { throw LinuxError.last("fdatasync", path) }
+    }
+  }
+
+  private static func read(_ bytes: Int, from path: String) throws(LinuxError) {
+    let file = try Descriptor.open(path)
+    defer { withExtendedLifetime(file) {} }
+    var block = [UInt8](repeating: 0, count: 256 << 10)
+    var left = bytes
+    while left > 0 {
+      let count = Glibc.read(file.number, &block, block.count)
+      if count <= 0 { throw LinuxError.last("read", path, advice: "\(left) bytes are missing") }
+      left -= count
     }
   }
 }

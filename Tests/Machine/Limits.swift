@@ -72,6 +72,7 @@ func checkMemory(_ report: inout Report) {
     return "\(receipt.exit)"
   }
   checkSwap(&report)
+  checkHigh(&report)
 }
 
 /// `memory.events` of the supervisor's own group: counts of the groups below add up there, and stay when those are gone.
@@ -91,16 +92,36 @@ private func checkSwap(_ report: inout Report) {
     let without = try Trial(inside: "hold", "\(80 * mebibyte)", limits: limits).end()
     try expect(without.exit == .oom, "without swap it ended: \(without.exit)")
     let trial = try Trial(inside: "hold", "\(80 * mebibyte)", profile: "machine-swap", limits: limits)
-    let most = try trial.value("memory.swap.max")
-    try expect(most == "\(128 * mebibyte)", "memory.swap.max is \(most)")
     try trial.line("holding")
-    let used = Int(try trial.value("memory.swap.current")) ?? 0
+    let (most, used) = (try trial.value("memory.swap.max"), Int(try trial.value("memory.swap.current")) ?? 0)
+    try expect(most == "\(128 * mebibyte)", "memory.swap.max is \(most)")
     try expect(used > 8 * mebibyte, "memory.swap.current is \(used)")
     let with = try trial.finish()
     try expect(with.exit == .exited(code: 0), "with swap it ended: \(with.exit)")
     let beyond = try Trial(inside: "hold", "\(256 * mebibyte)", profile: "machine-swap", limits: limits).end()
     try expect(beyond.exit == .oom, "beyond memory and swap it ended: \(beyond.exit)")
     return "memory.swap.max \(most), used \(used)"
+  }
+}
+
+private func checkHigh(_ report: inout Report) {
+  report.check("memory: beyond memory.high a program is slowed down, not ended") {
+    let trial = try Trial(inside: "hold", "\(34 * mebibyte)", profile: "machine-high")
+    try trial.line("holding")
+    let high = try trial.value("memory.high")
+    try expect(high == "\(32 * mebibyte)", "memory.high is \(high)")
+    let times = try trial.group().count("high", in: "memory.events") ?? 0
+    try expect(times > 0, "memory.events counts no 'high'")
+    let receipt = try trial.finish()
+    try expect(receipt.exit == .exited(code: 0), "it ended: \(receipt.exit)")
+    return "memory.high \(high), reached \(times) times"
+  }
+  report.check("memory: control: without memory.high nothing is counted") {
+    let trial = try Trial(inside: "hold", "\(34 * mebibyte)")
+    try trial.line("holding")
+    let (high, times) = (try trial.value("memory.high"), try trial.group().count("high", in: "memory.events") ?? -1)
+    try expect(high == "max" && times == 0, "memory.high is \(high), reached \(times) times")
+    return "\(try trial.finish().exit)"
   }
 }
 

@@ -38,6 +38,7 @@ func checkRunner(_ report: inout Report) {
     let folder = "/var/lib/botburrow/receipts"
     let name = try eventually("the receipt") { try files(in: folder).first { $0.hasSuffix(".json") } }
     let receipt = try JSONValue(parsing: try readFile("\(folder)/\(name)").utf8)
+    try expect(receipt["exit"]?["code"]?.integer == 0, "it ended: \(String(describing: receipt["exit"]))")
     try expect(receipt["not_enforced"]?.array == [], "not enforced: \(String(describing: receipt["not_enforced"]))")
     try expect(receipt["limits"]?["memory_bytes"]?["value"]?.integer == 64 << 20, "the agent's own limit is not in it")
     return name

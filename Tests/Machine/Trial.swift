@@ -16,7 +16,8 @@ final class Trial {
 
   /// Starts `inside` words of this very program, or any command.
   init(
-    _ arguments: [String], profile: String = "default", limits: SandboxRequest.Limits = .init()
+    _ arguments: [String], profile: String = "default", limits: SandboxRequest.Limits = .init(),
+    workspace: String? = nil
   ) throws {
     Self.number += 1
     id = "machine-\(Self.number)"
@@ -25,14 +26,15 @@ final class Trial {
     output = stdout.read
     connection = try SandboxConnection.open(Self.socket)
     try connection.spawn(
-      SandboxRequest(activationID: id, profile: profile, arguments: arguments, limits: limits),
+      SandboxRequest(activationID: id, profile: profile, arguments: arguments, limits: limits, workspace: workspace),
       streams: [stdin.read, stdout.write, stdout.write], files: [])
   }
 
   convenience init(
-    inside words: String..., profile: String = "default", limits: SandboxRequest.Limits = .init()
+    inside words: String..., profile: String = "default", limits: SandboxRequest.Limits = .init(),
+    workspace: String? = nil
   ) throws {
-    try self.init([Self.program, "inside"] + words, profile: profile, limits: limits)
+    try self.init([Self.program, "inside"] + words, profile: profile, limits: limits, workspace: workspace)
   }
 
   /// The next line that the program prints.

@@ -7,7 +7,7 @@ base=$1 image=$2 output=$3 limit=$4
 shift 4
 mkdir -p "$output"
 rm -f "$output"/{console,results,disk,swap}
-truncate -s 1G "$output/disk"
+mke2fs -q -t ext4 "$output/disk" 1G >/dev/null
 truncate -s 256M "$output/swap"
 machine=
 stop() {

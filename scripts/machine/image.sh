@@ -12,7 +12,12 @@ cp -a --reflink=auto "$base/tree/." "$tree"
 "$project/scripts/install.sh" "$release" "$tree" /usr/local >/dev/null
 install -D -m 755 -s "$release/botburrow-machine" "$tree/usr/local/libexec/botburrow/botburrow-machine"
 cp -r "$project/Tests/Machine/Guest/." "$tree"
-sed "s/^  swap: 0$/  swap: 128M/" "$project/profiles/default.yaml" >"$tree/etc/botburrow/profiles/machine-swap.yaml"
+# The hostile suite looks for all of its programs in one place.
+if [ -e "$release/botburrow-hostile" ]; then
+  suite=$tree/usr/local/libexec/botburrow-hostile
+  for program in botburrow-hostile hostile-probe; do install -D -m 755 -s "$release/$program" "$suite/$program"; done
+  ln -s ../../bin/botburrow ../botburrow/botburrow-init "$suite"
+fi
 cp -r "$project/config/examples/definitions" "$tree/etc/botburrow/definitions"
 chroot "$tree" systemd-sysusers
 chroot "$tree" systemctl -q enable botburrow-supervisor botburrow-machine
@@ -24,7 +29,11 @@ chroot "$tree" systemctl -q disable redis-server
 # A fixed identity, else the first boot makes one and presets every unit.
 echo 0123456789abcdef0123456789abcdef >"$tree/etc/machine-id"
 echo machine >"$tree/etc/hostname"
-echo "/dev/vda / ext4 noatime 0 0" >"$tree/etc/fstab"
+cat >"$tree/etc/fstab" <<'FSTAB'
+/dev/vda / ext4 noatime 0 0
+/dev/vdb /var/lib/botburrow/workspaces ext4 noatime 0 0
+FSTAB
+mkdir -p "$tree/var/lib/botburrow/workspaces"
 rm -f "$tree/etc/resolv.conf"
 
 rm -f "$image"
