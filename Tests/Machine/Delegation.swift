@@ -52,7 +52,7 @@ func checkDelegation(_ report: inout Report) {
     try expect(end == .exited(0), "\(end): \(said)")
     let receipt = try readReceipt()
     try expect(receipt["not_enforced"]?.array == [], "not enforced: \(receipt["not_enforced"] ?? .null)")
-    return "\(receipt["exit"] ?? .null)"
+    return receipt["exit"]?["cause"]?.string ?? ""
   }
   report.check("delegation: control: where the cpu controller is not to be had, it refuses and says what is missing") {
     let (end, said) = try runInScope([], slice: "nocpu.slice")
