@@ -92,7 +92,7 @@ private func request(_ change: (inout SandboxRequest) -> Void = { _ in }) -> San
         $0.listeners = [.init(name: "hub", port: 65535)]
         $0.workingDirectory = "/tmp"
       })
-    #expect(try JSON.decode(ClientMessage.self, from: try JSON.encode(sent)) == sent)
+    #expect(try ClientMessage(parsing: try sent.bytes) == sent)
     let causes: [ExitCause] = [
       .exited(code: 7), .signal(9), .timeout, .oom, .cancelled,
       .setupFailed(operation: "mount proc", object: "/proc", reason: "EPERM"),

@@ -207,7 +207,7 @@ private let isRoot = geteuid() == 0
       let null = try Descriptor.open("/dev/null", O_RDWR)
       func answer(_ request: SandboxRequest, _ descriptors: [Descriptor]) throws -> ExitCause {
         let socket = try PacketSocket.connect(to: supervisor.socket)
-        try socket.send(try JSON.encode(ClientMessage(spawn: request)), descriptors: descriptors)
+        try socket.send(try ClientMessage(spawn: request).bytes, descriptors: descriptors)
         let connection = SandboxConnection(socket)
         while true { if case .ended(let receipt) = try connection.next() { return receipt.exit } }
       }
@@ -258,7 +258,7 @@ private let isRoot = geteuid() == 0
       let socket = try PacketSocket.connect(to: supervisor.socket)
       let (output, stdout) = try makePipe()
       try socket.send(
-        try JSON.encode(ClientMessage(spawn: request(["sleep", "60"]))),
+        try ClientMessage(spawn: request(["sleep", "60"])).bytes,
         descriptors: [stdout, stdout, stdout])
       stdout.close()
       let connection = SandboxConnection(socket)

@@ -157,7 +157,7 @@ final class Activation: Sendable {
   private func word(_ report: (Supervisor.Event) -> Void) -> Word {
     do {
       guard let packet = try connection.receive() else { return .hungUp }
-      let message = try JSON.decode(ClientMessage.self, from: packet.bytes)
+      let message = try ClientMessage(parsing: packet.bytes)
       return message.signal.flatMap { (1...64).contains($0) ? .signal(UInt8($0)) : nil } ?? .other
     } catch {
       report(.trouble("activation \(request.activationID) is ended, for its client's packet can't be read: \(error)"))

@@ -179,7 +179,7 @@ public final class Supervisor: Sendable {
   ) {
     let request: SandboxRequest
     do throws(JSONError) {
-      let message = try JSON.decode(ClientMessage.self, from: bytes)
+      let message = try ClientMessage(parsing: bytes)
       guard let spawn = message.spawn else {
         if let reply = answer(message, from: user) { return answer(connection, reply) }
         return refuse(connection, nil, "the first message must be 'spawn', 'list', 'inspect', 'freeze' or 'thaw'")

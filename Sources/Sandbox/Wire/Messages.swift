@@ -4,20 +4,6 @@ import Linux
 // One connection is one activation: the client sends `spawn` with the program's three streams and its files, the
 // supervisor answers with listeners, then with the end. Whoever hangs up ends the sandbox.
 
-/// From the client, one JSON object a packet.
-struct ClientMessage: Codable, Sendable, Hashable {
-  /// First: what to run. Descriptors: stdin, stdout, stderr, then one sealed memfd per file.
-  var spawn: SandboxRequest?
-  /// Later: a signal for the program's process group.
-  var signal: Int32?
-  // Or, first and last, a question or an order about sandboxes (`ControlRequests.swift`): which there are; what this one
-  // should look like; whether its processes stand still.
-  var list: Bool?
-  var inspect: String?
-  var freeze: String?
-  var thaw: String?
-}
-
 /// From the supervisor. Written and read by hand: `Codable` tries each kind of value in turn, and a sandbox's client waits
 /// for it.
 struct SupervisorMessage: Sendable {

@@ -2,7 +2,7 @@ import JSON
 import Linux
 
 /// What a runner asks the supervisor for. It names a profile; it can't name a mount, a uid or a syscall.
-public struct SandboxRequest: Sendable, Codable, Hashable {
+public struct SandboxRequest: Sendable, Hashable {
   /// UUID; names cgroup and receipt.
   public var activationID: String
   /// Name of an administrator's profile.
@@ -26,7 +26,7 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
   public var tightening: Tightening?
 
   /// A TCP port of the gateway address that is open for this activation alone.
-  public struct Listener: Sendable, Codable, Hashable {
+  public struct Listener: Sendable, Hashable {
     /// What the client knows it by; unique in the request.
     public var name: String
     /// 1…65535, unique in the request.
@@ -35,14 +35,14 @@ public struct SandboxRequest: Sendable, Codable, Hashable {
     public init(name: String, port: UInt16) { self.name = name; self.port = port }
   }
   /// A file whose content travels with the request.
-  public struct File: Sendable, Codable, Hashable {
+  public struct File: Sendable, Hashable {
     /// Relative to `/run/agent`, no `..`.
     public var path: String
     /// Names a place.
     public init(path: String) { self.path = path }
   }
   /// May only tighten the profile's.
-  public struct Limits: Sendable, Codable, Hashable {
+  public struct Limits: Sendable, Hashable {
     /// `memory.max`, bytes.
     public var memoryBytes: Int?
     /// `cpu.max`, cores.

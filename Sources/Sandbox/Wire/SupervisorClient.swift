@@ -27,7 +27,7 @@ public final class SandboxConnection: Sendable {
   /// Asks for a sandbox. `streams`: the program's stdin, stdout, stderr; `files`: contents of `request.files`.
   public func spawn(_ request: SandboxRequest, streams: [Descriptor], files: [[UInt8]]) throws {
     let sealed = try zip(request.files, files).map { try Descriptor.sealed($1, name: $0.path) }
-    let message = try JSON.encode(ClientMessage(spawn: request))
+    let message = try ClientMessage(spawn: request).bytes
     if message.count > PacketSocket.packetLimit {
       throw SandboxRefused(
         "arguments and environment take \(message.count) bytes, \(PacketSocket.packetLimit) are the limit; use files")
@@ -37,7 +37,7 @@ public final class SandboxConnection: Sendable {
 
   /// Sends a signal to the program's process group.
   public func signal(_ number: Int32) throws {
-    try socket.send(try JSON.encode(ClientMessage(signal: number)))
+    try socket.send(try ClientMessage(signal: number).bytes)
   }
 
   /// Waits for the next answer. Throws `SandboxRefused` where the supervisor would not, or went away.

@@ -63,7 +63,7 @@ public struct SupervisorControl: Sendable {
 
   private func ask(_ message: ClientMessage) throws -> JSONValue {
     let connection = try PacketSocket.connect(to: socket)
-    try connection.send(try JSON.encode(message))
+    try connection.send(try message.bytes)
     guard let packet = try connection.receive() else {
       throw SandboxRefused("the supervisor hung up without an answer")
     }
