@@ -1,5 +1,6 @@
 #pragma once
 #include <errno.h>
+#include <linux/filter.h>
 #include <seccomp.h>
 
 // Function-like macros, which Swift can't import.

@@ -143,24 +143,52 @@ extension SeccompPolicy {
   /// answer `denied`.
   public func compile() throws(SeccompError) -> [UInt8] {
     if let oci { return try oci.compile(denied: denied, unknown: unknown) }
+    // What no rule names is denied: so neither denied calls nor arguments that don't pass need rules, and the program that
+    // the kernel has to translate for every sandbox is half as long.
     let context = try SeccompContext.make(
-      defaultAction: seccomp_act_errno(unknown), foreign: seccomp_act_errno(denied))
+      defaultAction: seccomp_act_errno(denied), foreign: seccomp_act_errno(denied))
     try context.optimize()
     let allow = seccomp_act_allow()
     for (name, number) in Self.known.sorted(by: { $0.value < $1.value }) {
-      let denial = seccomp_act_errno(errnos[name] ?? denied)
+      let own = errnos[name].flatMap { $0 == denied ? nil : seccomp_act_errno($0) }
       if allowed.contains(name), name == "setrlimit" || name == "prlimit64" {
         try keepCoreLimit(number, name, context)
       } else if allowed.contains(name) {
         try context.add(allow, number, name)
       } else if let condition = conditional[name] {
         for comparison in condition.comparisons(passing: true) { try context.add(allow, number, name, [comparison]) }
-        for comparison in condition.comparisons(passing: false) { try context.add(denial, number, name, [comparison]) }
-      } else {
-        try context.add(denial, number, name)
+        guard let own else { continue }
+        for comparison in condition.comparisons(passing: false) { try context.add(own, number, name, [comparison]) }
+      } else if let own {
+        try context.add(own, number, name)
       }
     }
-    return try context.export()
+    return Self.answering(seccomp_act_errno(unknown), beyond: Set(Self.known.values)) + (try context.export())
+  }
+
+  /// Instructions before libseccomp's: numbers of this architecture that are not among `known` get this answer. libseccomp
+  /// has rules for single calls only; what it doesn't know comes in ranges.
+  private static func answering(_ action: UInt32, beyond known: Set<Int32>) -> [UInt8] {
+    let end: UInt32 = 0x4000_0000  // From here on calls are x32's, which libseccomp tells by its own check.
+    let bounds = [-1] + known.sorted().map { Int64($0) } + [Int64(end)]
+    let gaps = zip(bounds, bounds.dropFirst()).filter { $1 - $0 > 1 }.map {
+      (first: UInt32($0 + 1), last: UInt32($1 - 1))
+    }
+    let length = 4 + 3 * gaps.count
+    // BPF of linux/bpf_common.h: LD|W|ABS, JMP|JEQ, JMP|JGE, JMP|JGT, RET, each with a constant (seccomp(2)).
+    var program: [sock_filter] = [
+      sock_filter(code: 0x20, jt: 0, jf: 0, k: 4 /* offset of arch */),
+      sock_filter(code: 0x15, jt: 0, jf: UInt8(length - 2), k: seccomp_arch_native()),
+      sock_filter(code: 0x20, jt: 0, jf: 0, k: 0 /* offset of nr */),
+      sock_filter(code: 0x35, jt: UInt8(length - 4), jf: 0, k: end),
+    ]
+    for gap in gaps {
+      program += [
+        sock_filter(code: 0x35, jt: 0, jf: 2, k: gap.first), sock_filter(code: 0x25, jt: 1, jf: 0, k: gap.last),
+        sock_filter(code: 0x06, jt: 0, jf: 0, k: action),
+      ]
+    }
+    return program.withUnsafeBytes { Array($0) }
   }
 
   /// Setting RLIMIT_CORE is answered 0 and not done. Whoever lowers it to 0, as careful programs do against core dumps,

@@ -172,6 +172,8 @@ struct PacketFilterTests {
       let gate = try wired.filter.open(interface: 107, [way(8080)])
       let listener = Descriptor(owning: cl_tcp_listener(gatewayAddress.number, 8080, "bbtest", 8))
       let hardware = try output("/usr/sbin/ip", ["ip", "-o", "link", "show", "bbtest"])
+      // A link of ours is too narrow for IPv6; the filter must hold all the same.
+      _ = try output("/usr/sbin/ip", ["ip", "link", "set", "bbtest", "mtu", "1500"])
       let mac = try #require(hardware.split(separator: " ").split(separator: "link/ether").last?.first)
       try wired.visit {
         // The control: what is open is let through, and isn't counted.
@@ -188,6 +190,8 @@ struct PacketFilterTests {
         let ip = { (arguments: [String]) in _ = try output("/usr/sbin/ip", ["ip"] + arguments) }
         try ip(["addr", "add", "10.9.9.9/32", "dev", "eth0"])
         try beginTCP("198.18.0.1", 8080, from: "10.9.9.9")
+        #expect(throws: (any Error).self) { try beginTCP("fd00::1", 8080, from: "fd00::2") }
+        try ip(["link", "set", "eth0", "mtu", "1500"])
         try ip(["-6", "addr", "add", "fd00::2/64", "dev", "eth0", "nodad"])
         try ip(["-6", "neigh", "add", "fd00::1", "lladdr", String(mac), "dev", "eth0"])
         try beginTCP("fd00::1", 8080, from: "fd00::2")
