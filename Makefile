@@ -13,6 +13,8 @@ MACHINE_PACKAGES := mmdebstrap qemu-system-x86 cpio e2fsprogs
 # With Swift's runtime inside: the machine that runs it needs no Swift.
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 PREFIX ?= /usr/local
+# Where 'make hostile' writes its table; empty: nowhere.
+TABLE ?= docs/security.md
 RELEASE := .build/release
 
 help: ## show this list
@@ -24,6 +26,11 @@ demo: deps release ## build, run the whole system, have two agents answer a ment
 test: deps test-deps lint ## run every test (as root; what needs root or a cgroup controller is skipped otherwise)
 	swift build --build-tests
 	BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" swift test --skip-build --disable-xctest
+
+hostile: deps release ## try to get out of a sandbox of every profile in every way we know (as root); PROFILES="a b" for some
+	$(SWIFT_RELEASE) --product hostile-probe
+	$(SWIFT_RELEASE) --product botburrow-hostile
+	@$(RELEASE)/botburrow-hostile $(if $(PROFILES),$(addprefix -p ,$(PROFILES)),$(addprefix --table ,$(TABLE)))
 
 machine: deps machine-deps release ## boot Debian 12 in a machine of its own: limits, delegation, Landlock (as root)
 	$(SWIFT_RELEASE) --product botburrow-machine
@@ -58,4 +65,4 @@ machine-deps: ; @scripts/packages.sh $(MACHINE_PACKAGES)
 clean: ## remove what was built
 	rm -rf .build
 
-.PHONY: help demo test machine bench lint format build release install deps test-deps bench-deps machine-deps clean
+.PHONY: help demo test hostile machine bench lint format build release install deps test-deps bench-deps machine-deps clean

@@ -36,6 +36,8 @@ let package = Package(
   products: [
     .executable(name: "botburrow", targets: ["botburrow"]),
     .executable(name: "botburrow-init", targets: ["Init"]),
+    .executable(name: "botburrow-hostile", targets: ["botburrow-hostile"]),
+    .executable(name: "hostile-probe", targets: ["hostile-probe"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -148,8 +150,19 @@ let package = Package(
     tests(
       "AcceptanceTests",
       ["JSON", "HTTPClient", "HTTPServer", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
-    // Its C program is compiled by the tests themselves: it runs inside, with nothing of ours beside it.
-    tests("HostileTests", ["JSON", "Linux", "Sandbox", "TestSupport"], exclude: ["Resources"]),
+    // The hostile suite: its program runs inside, with nothing of ours beside it; its command runs where no toolchain is.
+    .executableTarget(
+      name: "hostile-probe", path: "Tests/HostileProbe",
+      cSettings: [
+        .define("_GNU_SOURCE"), .enableWarning("all"), .enableWarning("extra"), .treatAllWarnings(as: .error),
+      ],
+      // No library of Swift's: inside are only the host's.
+      linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
+    .target(name: "Hostile", dependencies: ["JSON", "Linux", "Sandbox"], path: "Tests/Hostile", swiftSettings: strict),
+    .executableTarget(
+      name: "botburrow-hostile", dependencies: ["Hostile", "JSON", arguments], path: "Tests/HostileCommand",
+      swiftSettings: strict),
+    tests("HostileTests", ["Hostile", "Sandbox", "Linux"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu11

@@ -21,8 +21,14 @@ struct act {
 
 // Each room's acts; the last has no name.
 extern const struct act file_acts[], mount_acts[], process_acts[], network_acts[], kernel_acts[], identity_acts[],
-    limit_acts[];
+    limit_acts[], leak_acts[], terminal_acts[], sweep_acts[];
 
 long say(const char *text);
+// The errno of what a child did, handed through a pipe: the child gives `code` (0: it worked) to `report` and ends. One
+// that ends by exec has worked too.
+struct report { int ends[2]; };
+long begin(struct report *report);
+void report(struct report *report, int code);
+long outcome(struct report *report, long pid);
 // Carries out the act named by word[0]; prints its outcome.
 int run_act(char **word);

@@ -13,15 +13,21 @@ private let environment = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", secretVariable]
 
 /// Runs a shell script on the host with `words` as its arguments; gives what it printed, without the last line's end.
 /// A script that printed nothing gives how it ended.
-func runOutside(_ script: String, _ words: [String]) throws -> String {
+func runOutside(_ script: String, _ words: [String], input: [UInt8] = []) throws -> String {
   let (read, write) = try makePipe()
-  let null = try Descriptor.open("/dev/null", O_RDWR)
+  let file: Descriptor
+  if input.isEmpty {
+    file = try Descriptor.open("/dev/null", O_RDWR)
+  } else {
+    file = try Descriptor.sealed(input, name: "input")
+    try file.rewind()
+  }
   let shell = try ProcessHandle(
     child: try spawn(
       "/bin/sh", ["sh", "-c", script, "sh"] + words, environment: environment,
-      descriptors: [null, write, Descriptor.borrowed(2)]))
+      descriptors: [file, write, Descriptor.borrowed(2)]))
   write.close()
-  let output = String(decoding: try read.readAll(limit: 1 << 20), as: UTF8.self)
+  let output = String(decoding: try read.readAll(limit: 64 << 20), as: UTF8.self)
   let end = try shell.wait()
   if output.isEmpty { return end.map { "\($0)" } ?? "running" }
   return String(output.split(separator: "\n", omittingEmptySubsequences: false).dropLast().joined(separator: "\n"))

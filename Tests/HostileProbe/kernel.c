@@ -4,7 +4,9 @@
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
 #include <linux/perf_event.h>
-#include <sys/ioctl.h>
+#include <mqueue.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/timex.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -75,46 +77,49 @@ ACT(ports, syscall(SYS_ioperm, 0x80, 1, 1))
 ACT(port_level, syscall(SYS_iopl, 3))
 ACT(descriptor_table, syscall(SYS_modify_ldt, 0, word, 0UL))
 #endif
-static long hang_up(char **word) {
+ACT(quota_of, syscall(SYS_quotactl_fd, 0, 0x800007 << 8 /* Q_GETQUOTA */, 0, NULL))
+// Moves nothing: an adjustment to what is, which still needs the right.
+static long adjust_old(char **word) {
   (void)word;
-  // In a session of its own, for it takes the terminal away from everybody.
-  int ends[2], code = 0;
-  if (pipe(ends) < 0) return -1;
-  long pid = fork();
-  if (pid == 0) {
-    setsid();
-    code = syscall(SYS_vhangup) < 0 ? errno : 0;
-    _exit(write(ends[1], &code, sizeof code) < 0);
-  }
-  if (read(ends[0], &code, sizeof code) < 0) return -1;
-  waitpid(pid, NULL, 0);
-  errno = code;
-  return code ? -1 : 0;
+  struct timex request = {.modes = 0};
+  if (syscall(SYS_adjtimex, &request) < 0) return -1;
+  request.modes = ADJ_STATUS;
+  return syscall(SYS_adjtimex, &request);
 }
-
-// A request on a new pseudo-terminal, as its session's leader (so that it is our own terminal). word: request.
-static long on_terminal(char **word) {
-  int ends[2], code = 0;
-  if (pipe(ends) < 0) return -1;
-  long pid = fork();
-  if (pid == 0) {
-    int primary = open("/dev/ptmx", O_RDWR | O_NOCTTY), zero = 0;
-    setsid();
-    int terminal = primary < 0 || ioctl(primary, TIOCSPTLCK, &zero) < 0 ? -1 : ioctl(primary, TIOCGPTPEER, O_RDWR | O_NOCTTY);
-    if (terminal < 0 || ioctl(terminal, TIOCSCTTY, 0) < 0) {
-      code = -1;
-    } else {
-      // TIOCSTI and TIOCLINUX read a byte, TIOCSETD an int: 0 is the usual line discipline.
-      code = syscall(SYS_ioctl, terminal, number(word[0]), &zero) < 0 ? errno : 0;
-    }
-    _exit(write(ends[1], &code, sizeof code) < 0);
-  }
-  if (read(ends[0], &code, sizeof code) < 0) return -1;
-  waitpid(pid, NULL, 0);
-  if (code == -1) return say("no terminal");
-  errno = code;
-  return code ? -1 : 0;
+#ifdef SYS_lookup_dcookie
+ACT(cookie, syscall(SYS_lookup_dcookie, 0UL, word, 1UL))
+#else
+ACT(cookie, (errno = ENOSYS, -1))
+#endif
+// Frees the memory of a process that is being killed: behind every wall, one that isn't is refused.
+static long release_memory(char **word) {
+  (void)word;
+  int self = syscall(SYS_pidfd_open, getpid(), 0);
+  return self < 0 ? -1 : syscall(SYS_process_mrelease, self, 0);
 }
+// A queue lives in the kernel's memory.
+static long open_queue(char **word) {
+  long queue = syscall(SYS_mq_open, word[0], O_RDWR | O_CREAT, 0600, NULL);
+  if (queue >= 0) syscall(SYS_mq_unlink, word[0]);
+  return queue;
+}
+ACT(load_file, syscall(SYS_finit_module, -1, "", 0))
+ACT(kexec_file, syscall(SYS_kexec_file_load, -1, -1, 0UL, NULL, 0UL))
+ACT(home_node, syscall(450, 0UL, 0UL, 0UL, 1UL))
+// A timer that wakes the machine.
+static long alarm_timer(char **word) {
+  (void)word;
+  int timer;
+  return syscall(SYS_timer_create, 8 /* CLOCK_REALTIME_ALARM */, NULL, &timer);
+}
+// The beginning of a time namespace. `fresh`: of a new one, where an administrator may.
+static long time_offset(char **word) {
+  if (word[0] && syscall(SYS_unshare, 0x80 /* CLONE_NEWTIME */) < 0) return -1;
+  int file = syscall(SYS_openat, AT_FDCWD, "/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC, 0);
+  if (file < 0) return -1;
+  return syscall(SYS_write, file, "monotonic 1 0\n", 14UL);
+}
+ACT(huge_pages, syscall(SYS_shmget, IPC_PRIVATE, 2UL << 20, IPC_CREAT | SHM_HUGETLB | 0600))
 
 // word: the persona, of any width.
 static long set_personality(char **word) { return syscall(SYS_personality, number(word[0])); }
@@ -149,7 +154,10 @@ const struct act kernel_acts[] = {
 #ifdef SYS_iopl
     {"ioperm", ports},          {"iopl", port_level},         {"modify_ldt", descriptor_table},
 #endif
-    {"vhangup", hang_up},       {"terminal", on_terminal},    {"personality", set_personality},
+    {"personality", set_personality}, {"quotactl_fd", quota_of}, {"adjtimex", adjust_old},
+    {"lookup_dcookie", cookie}, {"process_mrelease", release_memory}, {"mq_open", open_queue},
+    {"finit_module", load_file}, {"kexec_file_load", kexec_file}, {"set_mempolicy_home_node", home_node},
+    {"alarm-timer", alarm_timer}, {"huge-pages", huge_pages}, {"time-offset", time_offset},
     {"int80", by_interrupt},    {"x32", by_x32},              {"number", unknown_number},
     {NULL, NULL},
 };

@@ -3,11 +3,14 @@
 #include <arpa/inet.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <net/route.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -90,6 +93,65 @@ static long connect_from(char **word) {
   length = address(word + 1, &to);
   return connect_within(socket, &to, length);
 }
+// Sends one datagram with another's address as its sender. word: that address, then where to.
+static long send_from(char **word) {
+  struct sockaddr_storage from, to;
+  char *own[] = {word[0], "0"};
+  socklen_t length = address(own, &from);
+  int socket = syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0), one = 1;
+  if (socket < 0 || setsockopt(socket, IPPROTO_IP, IP_FREEBIND, &one, sizeof one) < 0) return -1;
+  if (syscall(SYS_bind, socket, &from, length) < 0) return -1;
+  length = address(word + 1, &to);
+  return syscall(SYS_sendto, socket, "?", 1UL, 0, &to, length);
+}
+// With another protocol than TCP. word: type, protocol, address, port.
+static long connect_protocol(char **word) {
+  struct sockaddr_storage to;
+  socklen_t length = address(word + 2, &to);
+  int socket = syscall(SYS_socket, to.ss_family, atoi(word[0]), atoi(word[1]));
+  return socket < 0 ? -1 : connect_within(socket, &to, length);
+}
+// Data with the first packet, without a connect(2).
+static long fast_open(char **word) {
+  struct sockaddr_storage to;
+  socklen_t length = address(word, &to);
+  int socket = syscall(SYS_socket, to.ss_family, SOCK_STREAM, 0);
+  if (socket < 0) return -1;
+  return syscall(SYS_sendto, socket, "x", 1UL, MSG_FASTOPEN | MSG_NOSIGNAL, &to, length);
+}
+// To everybody on the link. word: address, port.
+static long broadcast(char **word) {
+  struct sockaddr_storage to;
+  socklen_t length = address(word, &to);
+  int socket = syscall(SYS_socket, AF_INET, SOCK_DGRAM, 0), one = 1;
+  if (socket < 0 || setsockopt(socket, SOL_SOCKET, SO_BROADCAST, &one, sizeof one) < 0) return -1;
+  if (syscall(SYS_connect, socket, &to, length) < 0 || send(socket, "?", 1, 0) < 0) return -1;
+  // A refusal comes as an error of the socket.
+  struct pollfd waiting = {socket, POLLIN, 0};
+  char answer;
+  if (poll(&waiting, 1, 300) == 0) return say("nobody");
+  return recv(socket, &answer, 1, 0) < 0 ? -1 : 0;
+}
+// word: address, port.
+static long bind_to(char **word) {
+  struct sockaddr_storage at;
+  socklen_t length = address(word, &at);
+  int socket = syscall(SYS_socket, at.ss_family, SOCK_STREAM, 0);
+  return socket < 0 ? -1 : syscall(SYS_bind, socket, &at, length);
+}
+// Reaches itself by its own loopback.
+static long talk_to_itself(char **word) {
+  char port[16];
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+  socklen_t size = sizeof at;
+  int server = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+  if (server < 0 || bind(server, (void *)&at, size) < 0 || listen(server, 1) < 0 || getsockname(server, (void *)&at, &size) < 0)
+    return -1;
+  snprintf(port, sizeof port, "%d", ntohs(at.sin_port));
+  char *to[] = {"127.0.0.1", port};
+  (void)word;
+  return connect_tcp(to);
+}
 static long be_transparent(char **word) {
   (void)word;
   int socket = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), one = 1;
@@ -97,7 +159,7 @@ static long be_transparent(char **word) {
 }
 // word: level, option; a value of one int.
 static long set_option(char **word) {
-  int socket = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0), value = 7;
+  int socket = syscall(SYS_socket, atoi(word[0]) == IPPROTO_IPV6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0), value = 7;
   return socket < 0 ? -1 : syscall(SYS_setsockopt, socket, atoi(word[0]), atoi(word[1]), &value, sizeof value);
 }
 // Old ways to set up a network: they need no netlink. word: flags, address or route.
@@ -113,6 +175,21 @@ static long set_network(char **word) {
     return syscall(SYS_ioctl, socket, SIOCADDRT, &route);
   }
   struct ifreq request = {.ifr_name = "lo"};
+  if (strcmp(word[0], "arp") == 0) {
+    struct arpreq entry = {.arp_flags = ATF_PERM | ATF_COM, .arp_dev = "lo"};
+    memcpy(&entry.arp_pa, &address, sizeof address);
+    entry.arp_ha.sa_family = ARPHRD_ETHER;
+    return syscall(SYS_ioctl, socket, SIOCSARP, &entry);
+  }
+  if (strcmp(word[0], "bridge") == 0) return syscall(SYS_ioctl, socket, SIOCBRADDBR, "probe0");
+  if (strcmp(word[0], "mtu") == 0) {
+    request.ifr_mtu = 1400;
+    return syscall(SYS_ioctl, socket, SIOCSIFMTU, &request);
+  }
+  if (strcmp(word[0], "queue") == 0) {
+    request.ifr_qlen = 10;
+    return syscall(SYS_ioctl, socket, SIOCSIFTXQLEN, &request);
+  }
   if (strcmp(word[0], "flags") == 0) return syscall(SYS_ioctl, socket, SIOCSIFFLAGS, &request);
   memcpy(&request.ifr_addr, &address, sizeof address);
   return syscall(SYS_ioctl, socket, SIOCSIFADDR, &request);
@@ -160,6 +237,16 @@ static long serving(char **word) {
   return SAID;
 }
 
+// A server on a Unix socket; a name that begins with '@' is abstract.
+static int unix_server(const char *name) {
+  struct sockaddr_un at = {.sun_family = AF_UNIX};
+  memcpy(at.sun_path, name, strlen(name));
+  if (name[0] == '@') at.sun_path[0] = 0;
+  int local = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (local < 0 || bind(local, (void *)&at, offsetof(struct sockaddr_un, sun_path) + strlen(name)) < 0) return -1;
+  return listen(local, 64);
+}
+
 // The other sandbox: word: text for /workspace/marker, port. Prints its address, then stays.
 static long neighbour(char **word) {
   char *gateway[] = {"198.18.0.1", "9"};
@@ -171,24 +258,39 @@ static long neighbour(char **word) {
   if (file < 0 || write(file, word[0], strlen(word[0])) < 0) return -1;
   if (connect(asking, (void *)&to, length) < 0 || getsockname(asking, (void *)&own, &size) < 0) return -1;
   if (bind(server, (void *)&all, sizeof all) < 0 || listen(server, 16) < 0) return -1;
+  int asked = socket(AF_INET, SOCK_DGRAM, 0);
+  if (bind(asked, (void *)&all, sizeof all) < 0) return -1;
+  char name[128];
+  snprintf(name, sizeof name, "@%s-neighbour", word[0]);
+  if (unix_server(name) < 0) return -1;
   say(inet_ntoa(own.sin_addr));
-  for (;;) pause();
+  for (;;) {
+    struct sockaddr_storage peer;
+    char byte;
+    size = sizeof peer;
+    if (recvfrom(asked, &byte, 1, 0, (void *)&peer, &size) >= 0) sendto(asked, "!", 1, 0, (void *)&peer, size);
+  }
 }
 
-// A host's services. word: abstract name, path. Listens there and on a TCP port of every address; prints port and address.
+static int shared = -1;
+static void leave(int number) {
+  (void)number;
+  shmctl(shared, IPC_RMID, NULL);
+  _exit(0);
+}
+
+// A host's services. word: abstract name, path, number of a shared memory. Listens there and on a TCP and a UDP port of
+// every address; prints the port and an address.
 static long stand(char **word) {
   struct sockaddr_in all = {.sin_family = AF_INET};
   socklen_t size = sizeof all;
   int tcp = socket(AF_INET, SOCK_STREAM, 0);
   if (tcp < 0 || bind(tcp, (void *)&all, size) < 0 || listen(tcp, 64) < 0 || getsockname(tcp, (void *)&all, &size) < 0) return -1;
-  for (int i = 0; i < 2; i++) {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    memcpy(at.sun_path, word[i], strlen(word[i]));
-    if (word[i][0] == '@') at.sun_path[0] = 0;
-    int local = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (local < 0 || bind(local, (void *)&at, offsetof(struct sockaddr_un, sun_path) + strlen(word[i])) < 0 || listen(local, 16) < 0)
-      return -1;
-  }
+  int udp = socket(AF_INET, SOCK_DGRAM, 0);
+  if (udp < 0 || bind(udp, (void *)&all, size) < 0 || unix_server(word[0]) < 0 || unix_server(word[1]) < 0) return -1;
+  signal(SIGTERM, leave);
+  shared = shmget(atoi(word[2]), 4096, IPC_CREAT | IPC_EXCL | 0666);
+  if (shared < 0) return -1;
   const char *own = "127.0.0.1";
   struct ifaddrs *first;
   if (getifaddrs(&first) < 0) return -1;
@@ -198,13 +300,20 @@ static long stand(char **word) {
   char line[64];
   snprintf(line, sizeof line, "%d %s", ntohs(all.sin_port), own);
   say(line);
-  for (;;) pause();
+  for (;;) {
+    struct sockaddr_storage peer;
+    char byte;
+    size = sizeof peer;
+    if (recvfrom(udp, &byte, 1, 0, (void *)&peer, &size) >= 0) sendto(udp, "!", 1, 0, (void *)&peer, size);
+  }
 }
 
 const struct act network_acts[] = {
     {"socket", make_socket},  {"socketpair", make_pair}, {"connect", connect_tcp},  {"udp", ask_udp},
     {"connect-from", connect_from}, {"transparent", be_transparent}, {"hear", hear_tcp}, {"connect-unix", connect_unix},
     {"serving", serving},     {"neighbour", neighbour},  {"stand", stand},
+    {"send-from", send_from}, {"connect-protocol", connect_protocol}, {"fast-open", fast_open},
+    {"broadcast", broadcast}, {"bind-to", bind_to},      {"talk-to-itself", talk_to_itself},
     {"setsockopt", set_option}, {"set-network", set_network},
     {NULL, NULL},
 };

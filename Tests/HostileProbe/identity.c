@@ -45,14 +45,36 @@ static long raise_to(int ambient) {
 }
 ACT(raise_capability, raise_to(0))
 ACT(raise_ambient, raise_to(1))
+ACT(set_user_real, syscall(SYS_setreuid, 0, 0))
+ACT(set_group_real, syscall(SYS_setregid, 0, 0))
+ACT(set_group_other, syscall(SYS_setresgid, 1, 1, 1))
+// setfsuid never fails: it tells who one was, so it is asked twice.
+static long file_user(char **word) {
+  (void)word;
+  long before = syscall(SYS_setfsuid, 1);
+  if (before < 0) return -1;
+  return say(syscall(SYS_setfsuid, -1) == before ? "the same" : "another");
+}
+ACT(keep_capabilities, syscall(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0))
+ACT(gain_privileges, syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0))
+// How many capabilities a program that is started could ever have.
+static long bounding(char **word) {
+  (void)word;
+  int count = 0;
+  if (syscall(SYS_prctl, PR_CAPBSET_READ, 0, 0, 0, 0) < 0) return -1;
+  for (int number = 0; number < 64; number++) count += syscall(SYS_prctl, PR_CAPBSET_READ, number, 0, 0, 0) == 1;
+  return say(count ? "some" : "none");
+}
 ACT(set_securebits, syscall(SYS_prctl, PR_SET_SECUREBITS, 0, 0, 0, 0))
 static long no_new_privileges(char **word) {
   (void)word;
-  return say(syscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? "set" : "not set");
+  long set = syscall(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+  return set < 0 ? -1 : say(set == 1 ? "set" : "not set");
 }
 static long seccomp_mode(char **word) {
   (void)word;
-  return say(syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0) == 2 ? "filter" : "none");
+  long mode = syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0);
+  return mode < 0 ? -1 : say(mode == 2 ? "filter" : "none");
 }
 static long capabilities(char **word) {
   (void)word;
@@ -71,6 +93,20 @@ static long groups(char **word) {
   gid_t list[64];
   long count = syscall(SYS_getgroups, 64, list);
   return count < 0 ? -1 : say(count ? "some" : "none");
+}
+// A policy that comes before every ordinary process. word: policy of sched_setattr(2).
+static long attribute(char **word) {
+  struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t runtime, deadline, period; }
+      wanted = {48, atoi(word[0]), 0, 0, atoi(word[0]) == 1, 1000000, 10000000, 10000000};
+  return syscall(SYS_sched_setattr, 0, &wanted, 0);
+}
+// The most pressing class of input and output.
+ACT(real_time_io, syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 1 << 13 /* IOPRIO_CLASS_RT */))
+static long lock_everything(char **word) {
+  (void)word;
+  static char large[4 << 20];
+  large[0] = 1;
+  return syscall(SYS_mlockall, 1 /* MCL_CURRENT */);
 }
 static long priority(char **word) { return syscall(SYS_setpriority, PRIO_PROCESS, 0, atoi(word[0])); }
 static long real_time(char **word) {
@@ -158,5 +194,9 @@ const struct act identity_acts[] = {
     {"capabilities", capabilities}, {"groups", groups}, {"setpriority", priority},
     {"sched_setscheduler", real_time}, {"mlock", lock_memory}, {"descriptors", descriptors},
     {"environment", environment}, {"working-directory", working_directory}, {"run-setuid", run_setuid},
+    {"setreuid", set_user_real}, {"setregid", set_group_real}, {"setresgid", set_group_other},
+    {"setfsuid", file_user},     {"keepcaps", keep_capabilities}, {"new_privs", gain_privileges},
+    {"bounding", bounding},      {"sched_setattr", attribute}, {"ioprio_set", real_time_io},
+    {"mlockall", lock_everything},
     {"threads", start_threads},  {"seccomp", own_filter},     {NULL, NULL},
 };

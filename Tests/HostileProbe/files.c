@@ -3,12 +3,14 @@
 #include <dirent.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 static long read_path(char **word) {
   int file = syscall(SYS_openat, AT_FDCWD, word[0], O_RDONLY | O_CLOEXEC, 0);
   if (file < 0) return -1;
-  char byte;
-  long count = syscall(SYS_read, file, &byte, 1);
+  // Some files of /proc give whole words only.
+  char word_of_memory[8];
+  long count = syscall(SYS_read, file, word_of_memory, sizeof word_of_memory);
   if (count < 0) return -1;
   return say(count ? "content" : "empty");
 }
@@ -116,7 +118,118 @@ static long use_directory(char **word) {
   return strcmp(text, "hello") == 0 ? 0 : say("something else");
 }
 
+// Whether a file has this text anywhere.
+static long contains(char **word) {
+  FILE *file = fopen(word[0], "re");
+  if (!file) return -1;
+  char line[8192];
+  int found = 0;
+  while (!found && fgets(line, sizeof line, file)) found = strstr(line, word[1]) != NULL;
+  fclose(file);
+  return say(found ? "found" : "none");
+}
+
+// Whether two names are one file or device.
+static long same_file(char **word) {
+  struct stat one, other;
+  if (syscall(SYS_newfstatat, AT_FDCWD, word[0], &one, 0) < 0) return -1;
+  if (syscall(SYS_newfstatat, AT_FDCWD, word[1], &other, 0) < 0) return -1;
+  return say(one.st_dev == other.st_dev && one.st_ino == other.st_ino ? "the same" :
+             S_ISCHR(one.st_mode) && one.st_rdev == other.st_rdev ? "the same" : "another");
+}
+static long any_in(char **word) {
+  DIR *directory = opendir(word[0]);
+  if (!directory) return -1;
+  for (struct dirent *entry; (entry = readdir(directory));)
+    if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) return say("something");
+  return say("nothing");
+}
+static long read_text(char **word) {
+  char text[4096] = "";
+  int file = syscall(SYS_openat, AT_FDCWD, word[0], O_RDONLY | O_CLOEXEC, 0);
+  if (file < 0 || syscall(SYS_read, file, text, sizeof text - 1) < 0) return -1;
+  text[strcspn(text, "\n")] = 0;
+  return say(text);
+}
+
+// word: what, under which new name.
+static long hard_link(char **word) {
+  long made = syscall(SYS_linkat, AT_FDCWD, word[0], AT_FDCWD, word[1], 0);
+  if (made == 0) syscall(SYS_unlinkat, AT_FDCWD, word[1], 0);
+  return made;
+}
+static long nameless(char **word) {
+  return syscall(SYS_openat, AT_FDCWD, word[0], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+// Over a symbolic link of our own. word: its target, the directory to make it in.
+static long through_link(char **word) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/probe-link", word[1]);
+  if (syscall(SYS_symlinkat, word[0], AT_FDCWD, path) < 0) return -1;
+  int file = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0), code = errno;
+  syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+  errno = code;
+  return file;
+}
+// Up from a directory that is held open, one step at a time. word: how often, then a path from there.
+static long climb(char **word) {
+  int place = syscall(SYS_openat, AT_FDCWD, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  for (int step = atoi(word[0]); place >= 0 && step > 0; step--) {
+    int above = syscall(SYS_openat, place, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    close(place);
+    place = above;
+  }
+  return place < 0 ? -1 : syscall(SYS_openat, place, word[1], O_RDONLY | O_CLOEXEC, 0);
+}
+// On a file of our own, which goes again. word: directory, the attribute's name, its bytes in hexadecimal.
+static long attribute(char **word) {
+  char path[4096];
+  unsigned char value[64];
+  size_t size = strlen(word[2]) / 2;
+  for (size_t i = 0; i < size && i < sizeof value; i++) sscanf(word[2] + 2 * i, "%2hhx", &value[i]);
+  snprintf(path, sizeof path, "%s/probe-attribute", word[0]);
+  int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0700);
+  if (file < 0) return -1;
+  long set = syscall(SYS_fsetxattr, file, word[1], value, size, 0);
+  int code = errno;
+  unlink(path);
+  errno = code;
+  return set;
+}
+// A file of our own to root. word: directory.
+static long give_away(char **word) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/probe-owned", word[0]);
+  int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0700);
+  if (file < 0) return -1;
+  long changed = syscall(SYS_fchown, file, 1, 1);
+  int code = errno;
+  unlink(path);
+  errno = code;
+  return changed;
+}
+static long cut(char **word) { return syscall(SYS_truncate, word[0], 0L); }
+// There and back.
+static long move_away(char **word) {
+  char other[4096];
+  snprintf(other, sizeof other, "%s-moved", word[0]);
+  long moved = syscall(SYS_renameat, AT_FDCWD, word[0], AT_FDCWD, other);
+  if (moved == 0) syscall(SYS_renameat, AT_FDCWD, other, AT_FDCWD, word[0]);
+  return moved;
+}
+static long make_directory(char **word) {
+  long made = syscall(SYS_mkdirat, AT_FDCWD, word[0], 0700);
+  if (made == 0) syscall(SYS_unlinkat, AT_FDCWD, word[0], AT_REMOVEDIR);
+  return made;
+}
+static long set_times(char **word) { return syscall(SYS_utimensat, AT_FDCWD, word[0], NULL, 0); }
+
 const struct act file_acts[] = {
+    {"same-file", same_file},    {"any-in", any_in},            {"read-text", read_text},
+    {"contains", contains},      {"link", hard_link},           {"nameless", nameless},
+    {"through-link", through_link}, {"climb", climb},           {"attribute", attribute},
+    {"give-away", give_away},    {"truncate", cut},             {"rename", move_away},
+    {"mkdir", make_directory},   {"set-times", set_times},
     {"read-keys", read_keys},
     {"open", open_path},
     {"read", read_path},         {"list", list_directory},      {"readlink", read_link},
