@@ -8,7 +8,10 @@ struct MappedPlan {
 }
 
 /// Maps the plan only once we are PID 1: it holds this activation's token, which a launcher would hand on to the next.
-func mapPlan() -> MappedPlan {
+func mapPlan(_ request: launch_request) -> MappedPlan {
+  if let answer = faulted(PLAN_LAUNCH_READ, request, to: PLAN_FD_CONTROL.number) {
+    fail(operation: PLAN_LAUNCH_READ.rawValue, answer)
+  }
   let headerBytes = MemoryLayout<plan_header>.size
   let length = call(NR_lseek.number, LAUNCH_FD_PLAN.number, 0, 2)
   if length < headerBytes { fail(operation: PLAN_LAUNCH_READ.rawValue, length < 0 ? length : -Int(EINVAL)) }
@@ -30,7 +33,7 @@ func interpret(_ plan: MappedPlan) -> Never {
   var index: UInt32 = 0
   while index < plan.header.operations {
     let operation = Operation(base: cursor)
-    let answer = perform(operation, index: index)
+    let answer = operation.fault ?? perform(operation, index: index)
     if answer < 0 { fail(operation: index, answer) }
     cursor += (Int(operation.header.length) + 7) & ~7
     index += 1
@@ -57,7 +60,7 @@ struct Operation {
 }
 
 private func perform(_ operation: Operation, index: UInt32) -> Int {
-  switch plan_code(rawValue: operation.header.code) {
+  switch plan_code(rawValue: operation.code) {
   case PLAN_SET_IDENTITY: return setIdentity(user: operation.first, group: operation.second)
   case PLAN_UNSHARE: return call(NR_unshare.number, operation.first)
   case PLAN_HOSTNAME: return call(NR_sethostname.number, operation.text, length(operation.text))

@@ -26,42 +26,50 @@ func serveLaunches() -> Never {
 private func launch(_ request: launch_request) {
   let control = LAUNCH_FD_CONTROL.number
   // Before the user namespace, which would take away the right to enter namespaces that the host owns (setns(2)).
-  var answer = call(NR_setns.number, LAUNCH_FD_NETWORK.number, Int(CLONE_NEWNET))
+  var answer =
+    faulted(PLAN_LAUNCH_NETWORK, request, to: control)
+    ?? call(NR_setns.number, LAUNCH_FD_NETWORK.number, Int(CLONE_NEWNET))
   if answer < 0 { return reportFailure(PLAN_LAUNCH_NETWORK.rawValue, answer, to: control) }
   // Back home in the end: a launcher that waits must not keep a sandbox's network alive.
   defer { if call(NR_setns.number, LAUNCHER_FD_HOME.number, Int(CLONE_NEWNET)) < 0 { exit(1) } }
-  answer = call(NR_setns.number, LAUNCH_FD_MOUNTS.number, Int(CLONE_NEWNS))
+  answer =
+    faulted(PLAN_LAUNCH_MOUNTS, request, to: control)
+    ?? call(NR_setns.number, LAUNCH_FD_MOUNTS.number, Int(CLONE_NEWNS))
   if answer < 0 { return reportFailure(PLAN_LAUNCH_MOUNTS.rawValue, answer, to: control) }
 
   // PID 1 waits at this pipe for its maps. Should we die before they are written, it sees the end instead.
   var pipe: (Int32, Int32) = (-1, -1)
-  answer = withUnsafeMutableBytes(of: &pipe) { call(NR_pipe2.number, address($0.baseAddress), closeOnExec) }
+  answer =
+    faulted(PLAN_LAUNCH_DESCRIPTORS, request, to: control)
+    ?? withUnsafeMutableBytes(of: &pipe) { call(NR_pipe2.number, address($0.baseAddress), closeOnExec) }
   if answer < 0 { return reportFailure(PLAN_LAUNCH_DESCRIPTORS.rawValue, answer, to: control) }
   var pidfd: Int32 = -1
-  let pid = withUnsafeMutablePointer(to: &pidfd) { pidfd in
-    var arguments = clone_args()
-    // CLONE_PARENT: the supervisor becomes the parent, so it can wait for PID 1 and its thread's death ends it.
-    arguments.flags = request.clone_flags | UInt64(INIT_CLONE_PARENT.number) | UInt64(INIT_CLONE_PIDFD.number)
-    arguments.pidfd = UInt64(UInt(bitPattern: address(pidfd)))
-    if request.flags & LAUNCH_HAS_CGROUP.rawValue != 0 {
-      arguments.flags |= init_clone_into_cgroup()
-      arguments.cgroup = UInt64(LAUNCH_FD_CGROUP.number)
+  let pid =
+    faulted(PLAN_LAUNCH_CLONE, request, to: control)
+    ?? withUnsafeMutablePointer(to: &pidfd) { pidfd in
+      var arguments = clone_args()
+      // CLONE_PARENT: the supervisor becomes the parent, so it can wait for PID 1 and its thread's death ends it.
+      arguments.flags = request.clone_flags | UInt64(INIT_CLONE_PARENT.number) | UInt64(INIT_CLONE_PIDFD.number)
+      arguments.pidfd = UInt64(UInt(bitPattern: address(pidfd)))
+      if request.flags & LAUNCH_HAS_CGROUP.rawValue != 0 {
+        arguments.flags |= init_clone_into_cgroup()
+        arguments.cgroup = UInt64(LAUNCH_FD_CGROUP.number)
+      }
+      return withUnsafePointer(to: &arguments) { arguments in
+        call(NR_clone3.number, address(arguments), MemoryLayout<clone_args>.size)
+      }
     }
-    return withUnsafePointer(to: &arguments) { arguments in
-      call(NR_clone3.number, address(arguments), MemoryLayout<clone_args>.size)
-    }
-  }
-  if pid == 0 { begin(maps: Int(pipe.0), written: Int(pipe.1)) }
+  if pid == 0 { begin(request, maps: Int(pipe.0), written: Int(pipe.1)) }
   if pid < 0 { return reportFailure(PLAN_LAUNCH_CLONE.rawValue, pid, to: control) }
   reportLaunched(pid: pid, pidfd: pidfd, to: control)
-  answer = writeMap(of: pid, text("/uid_map"), request)
+  answer = faulted(PLAN_LAUNCH_MAPS, request, to: control) ?? writeMap(of: pid, text("/uid_map"), request)
   if answer >= 0 { answer = writeMap(of: pid, text("/gid_map"), request) }
   if answer < 0 { return reportFailure(PLAN_LAUNCH_MAPS.rawValue, answer, to: control) }
   _ = call(NR_write.number, Int(pipe.1), text("m"), 1)
 }
 
 /// In the copy that becomes PID 1: lets go of everything that is the launcher's, waits for its maps, carries out the plan.
-private func begin(maps: Int, written: Int) -> Never {
+private func begin(_ request: launch_request, maps: Int, written: Int) -> Never {
   _ = call(NR_close.number, written)
   var answer = 0
   let moves = (
@@ -87,7 +95,7 @@ private func begin(maps: Int, written: Int) -> Never {
   }
   _ = call(NR_close.number, maps)
   if count != 1 { exit(125) }
-  interpret(mapPlan())
+  interpret(mapPlan(request))
 }
 
 /// Writes `0 first count` to a map of a new process, by the host's /proc.

@@ -44,8 +44,12 @@ struct launch_request {
   uint64_t clone_flags;
   uint32_t flags;
   uint32_t first_id, id_count;  // ids of the host that are 0… inside
-  uint32_t reserved;
+  uint32_t fault;  // a mark: PLAN_LAUNCH_* of its step in the lower half
 };
+
+// Marks, in debug builds only: the upper half of an operation's code, or of `fault`, is an errno to answer in place of the
+// step, or this to say REPORT_PAUSED and wait before it.
+#define PLAN_FAULT_PAUSE 0xffffu
 
 struct plan_header {
   uint32_t magic, version;
@@ -121,6 +125,7 @@ enum report_kind {
   REPORT_STARTED,       // the program runs
   REPORT_EXITED,        // value: wait status of the program
   REPORT_FAILED,        // operation: index (or PLAN_LAUNCH_*); error: errno
+  REPORT_PAUSED,        // debug builds: it stands at a mark, and waits for ORDER_GO_ON
 };
 enum launch_step {
   PLAN_LAUNCH_READ = 0xffff0001u,
@@ -142,4 +147,5 @@ enum init_order {
   ORDER_MOUNTS_MAPPED = 'm',
   ORDER_START = 's',
   ORDER_SIGNAL = 'k',
+  ORDER_GO_ON = 'g',
 };

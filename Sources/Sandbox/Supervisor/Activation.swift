@@ -33,6 +33,7 @@ final class Activation: Sendable {
     self.descriptors = descriptors
     self.connection = connection
     self.owner = owner
+    try Faults.point("make cancellation pipe")
     cancellation = try makePipe()
   }
 
@@ -100,6 +101,7 @@ final class Activation: Sendable {
       let readable: [Bool]
       let end = isReady ? deadline : min(deadline, readiness)
       do throws(LinuxError) {
+        try Faults.point("watch")
         readable = try waitReadable(sources, timeout: max(.zero, end - ContinuousClock.now))
       } catch { throw SetupFailure(error) }
       // What PID 1 says comes first: a program that ended just now ended by itself.

@@ -41,6 +41,7 @@ final class Catalogue: Sendable {
     if let entry = entries.withLock({ $0[name] }) { return entry }
     let entry: Entry
     do {
+      try Faults.point("read profile")
       let loaded = try ProfileFile.load(name, from: source)
       if let shortcoming = loaded.profile.shortcoming() { throw SandboxRefused("profile '\(name)' \(shortcoming)") }
       entry = Entry(profile: loaded.profile, digest: loaded.digest, filter: try loaded.profile.syscalls.compile())

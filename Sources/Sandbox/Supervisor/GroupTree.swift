@@ -19,6 +19,7 @@ struct GroupTree: Sendable {
 
   /// Makes the tree below the supervisor's own group, and removes what dead supervisors left beside it.
   static func make(pid: pid_t) throws(LinuxError) -> GroupTree {
+    try Faults.point("make group tree")
     guard ControlGroup.mountPoint(inMountInfo: try readFile("/proc/self/mountinfo")) != nil else {
       return GroupTree(root: nil, controllers: [], shortage: "no cgroup v2 hierarchy is mounted on this host")
     }
@@ -29,7 +30,10 @@ struct GroupTree: Sendable {
     if !available.isEmpty { try makeRoom(in: own, for: available) }
     let root = own.child("botburrow-\(pid)")
     try root.create()
-    if !available.isEmpty { try root.delegate(available.sorted()) }
+    do throws(LinuxError) { try root.delegate(available.sorted()) } catch {
+      try? root.remove()
+      throw error
+    }
     return GroupTree(
       root: root, controllers: available,
       shortage: "\(own.path) has the controllers [\(available.sorted().joined(separator: " "))]",
@@ -104,8 +108,10 @@ struct GroupTree: Sendable {
   /// Makes the group of one activation with its limits.
   func makeGroup(_ name: String, limits: Profile.Limits) throws(LinuxError) -> ControlGroup? {
     guard let group = root?.child(name) else { return nil }
+    try Faults.point("make group")
     try group.create()
     do throws(LinuxError) {
+      try Faults.point("limit group")
       for (file, value) in settings(limits) {
         // A kernel without swap has no such file, and nothing to limit.
         do { try group.set(file, value) } catch  where file == "memory.swap.max" && error.code == ENOENT {}

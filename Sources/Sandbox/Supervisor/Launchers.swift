@@ -26,6 +26,7 @@ final class Launchers: Sendable {
     self.program = program
     self.home = home
     self.report = report
+    try Faults.point("prepare launchers")
     requests = try PacketSocket.pair()
     Thread.detach { [self] in keepRunning(count) }
   }
@@ -36,7 +37,7 @@ final class Launchers: Sendable {
     let request = launch_request(
       magic: PLAN_MAGIC, version: PLAN_VERSION, clone_flags: UInt64(Plan.cloneFlags),
       flags: hasControlGroup ? LAUNCH_HAS_CGROUP.rawValue : 0, first_id: UInt32(firstID),
-      id_count: UInt32(UserRanges.size), reserved: 0)
+      id_count: UInt32(UserRanges.size), fault: Faults.launchMark)
     try requests.mine.send(withUnsafeBytes(of: request) { Array($0) }, descriptors: descriptors)
   }
 
@@ -78,6 +79,7 @@ final class Launchers: Sendable {
   }
 
   private func start() throws(LinuxError) {
+    try Faults.point("start launcher")
     let null = try Descriptor.open("/dev/null", O_RDWR)
     let proc = try Descriptor.open("/proc", O_RDONLY | O_DIRECTORY)
     // In the order of CPlan.h's launcher_descriptor.

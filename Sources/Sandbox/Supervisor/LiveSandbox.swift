@@ -40,6 +40,7 @@ struct LiveSandbox {
 
   /// Everything outside the sandbox that it needs: ids, cgroup, link, ways, listeners, mounts.
   mutating func prepare(_ descriptors: [Descriptor]) throws(SetupFailure) {
+    try outside { _ throws(LinuxError) in try Faults.point("take user range") }
     guard let range = supervisor.users.take() else {
       throw SetupFailure(
         operation: "take", object: "user range", reason: "all 1000 ranges of this supervisor are in use")
@@ -70,6 +71,7 @@ struct LiveSandbox {
   }
 
   private mutating func openNetwork() throws(LinuxError) {
+    try Faults.point("take network namespace")
     if entry.profile.network == .none {
       networkNamespace = try supervisor.network.unwired()
       return
@@ -78,6 +80,7 @@ struct LiveSandbox {
     networkNamespace = slot.namespace
     let gateway = supervisor.network.gateway
     for listener in request.listeners {
+      try Faults.point("listen")
       let number = cl_tcp_listener(gateway.number, listener.port, slot.link.name, 128)
       if number < 0 { throw LinuxError.last("listen", "\(gateway):\(listener.port) on \(slot.link.name)") }
       listeners.append(Descriptor(owning: number))
@@ -85,6 +88,7 @@ struct LiveSandbox {
     let wanted = request.listeners.map {
       PacketFilter.Way(interface: slot.link.index, source: slot.link.inside, destination: gateway, port: $0.port)
     }
+    try Faults.point("open ways")
     gate = try supervisor.network.filter.open(interface: slot.link.index, wanted)
   }
 
@@ -93,6 +97,7 @@ struct LiveSandbox {
   ) throws(SetupFailure) -> Descriptor {
     switch source {
     case .file(let index):
+      try outside { _ throws(LinuxError) in try Faults.point("take file") }
       let file = descriptors[3 + index]
       // An unsealed file could change under our hands; a directory would be a way out (CVE-2024-21626).
       if !file.isSealed {
@@ -101,6 +106,7 @@ struct LiveSandbox {
       }
       return file
     case .workspace(let agent, let size):
+      try outside { _ throws(LinuxError) in try Faults.point("open workspace") }
       do throws(WorkspaceError) {
         let opened = try supervisor.workspaces.open(agent, size: size, uid: entry.profile.uid, gid: entry.profile.gid)
         workspace = opened
@@ -112,6 +118,7 @@ struct LiveSandbox {
   /// Gives the workspace's files to this sandbox's ids.
   func mapMounts() throws(SetupFailure) {
     guard let workspace, let initProcess else { return }
+    do throws(LinuxError) { try Faults.point("map workspace") } catch { throw SetupFailure(error) }
     do throws(WorkspaceError) { try workspace.map(toUserNamespaceOf: initProcess) } catch {
       throw SetupFailure(operation: "map workspace", object: workspace.agent, reason: error.description)
     }
@@ -131,14 +138,19 @@ struct LiveSandbox {
       }
     }
     guard let networkNamespace, let root, let users else { return }
-    let planFile = try Descriptor.sealed(PlanEncoder.encode(plan.inside), name: "plan")
+    try Faults.point("seal plan")
+    let encoded = Faults.marked(PlanEncoder.encode(plan.inside), plan.inside)
+    let planFile = try Descriptor.sealed(encoded, name: "plan")
+    try Faults.point("make control socket")
     let (mine, theirs) = try PacketSocket.pair()
     control = mine
     // In the order of CPlan.h's launch_descriptor.
     var given = Array(streams.prefix(3))
     given += [theirs.descriptor, supervisor.lifeline.read, planFile, networkNamespace, root.namespace]
+    try Faults.point("open group")
     given.append(try group?.open() ?? planFile)
     given += handed
+    try Faults.point("request launch")
     try supervisor.launchers.launch(firstID: users.firstID, hasControlGroup: group != nil, descriptors: given)
     wasLaunched = true
     // They travel with the request. Who reads the program's output must see its end when the program ends, not when we do.
@@ -147,7 +159,9 @@ struct LiveSandbox {
   }
 
   enum Word {
-    case launched, hasIDs, ready, started, gone
+    /// PID 1 is there; or nothing that matters.
+    case launched
+    case hasIDs, ready, started, gone
     case exited(status: Int32)
   }
 
@@ -155,11 +169,13 @@ struct LiveSandbox {
   mutating func hear() throws(SetupFailure) -> Word {
     let size = MemoryLayout<init_report>.size
     let packet: (bytes: [UInt8], descriptors: [Descriptor])?
-    do throws(LinuxError) { packet = try control.receive(limit: size, descriptors: 1) } catch {
-      throw SetupFailure(error)
-    }
+    do throws(LinuxError) {
+      try Faults.point("hear PID 1")
+      packet = try control.receive(limit: size, descriptors: 1)
+    } catch { throw SetupFailure(error) }
     guard let packet, packet.bytes.count == size else { return .gone }
     let message = packet.bytes.withUnsafeBytes { $0.loadUnaligned(as: init_report.self) }
+    if Faults.takes(message.kind, control) { return .launched }
     switch message.kind {
     case REPORT_LAUNCHED.rawValue:
       if let pidfd = packet.descriptors.first { initProcess = ProcessHandle(pid: message.value, descriptor: pidfd) }
@@ -176,11 +192,11 @@ struct LiveSandbox {
         let operation = plan.inside[index]
         throw SetupFailure(operation: operation.name, object: operation.object, reason: errorName(message.error))
       }
-      throw SetupFailure(operation: step(message.operation), object: "", reason: errorName(message.error))
+      throw SetupFailure(operation: Self.step(message.operation), object: "", reason: errorName(message.error))
     }
   }
 
-  private func step(_ number: UInt32) -> String {
+  static func step(_ number: UInt32) -> String {
     switch number {
     case PLAN_LAUNCH_READ.rawValue: "read plan"
     case PLAN_LAUNCH_NETWORK.rawValue: "setns network namespace"
@@ -195,13 +211,17 @@ struct LiveSandbox {
   /// Passes a signal on. PID 1 takes them at once; should it hang, a signal is lost rather than the clock stopped.
   func relay(_ signal: UInt8) throws(SetupFailure) {
     do throws(LinuxError) {
+      try Faults.point("relay signal")
       try control.send([UInt8(ORDER_SIGNAL.rawValue), signal], waits: false)
     } catch  where error.code == EAGAIN || error.code == EPIPE {
     } catch { throw SetupFailure(error) }
   }
 
   func order(_ word: init_order) throws(SetupFailure) {
-    do throws(LinuxError) { try control.send([UInt8(word.rawValue)]) } catch { throw SetupFailure(error) }
+    do throws(LinuxError) {
+      try Faults.point("order start")
+      try control.send([UInt8(word.rawValue)])
+    } catch { throw SetupFailure(error) }
   }
 
   /// Reads namespaces back while PID 1 is still busy with its plan: it was born in them. The cgroup's it makes itself.
@@ -220,6 +240,7 @@ struct LiveSandbox {
     namespaces.merge(namespaceIDs(pid: "\(initProcess.pid)", ["cgroup"])) { _, late in late }
     let status: ProcessStatus
     do throws(LinuxError) {
+      try Faults.point("inspect PID 1")
       status = try ProcessStatus.read(pid: initProcess.pid)
       // Read by number: it must still have been PID 1's then.
       if try waitReadable([initProcess.descriptor], timeout: .zero)[0] {
@@ -256,54 +277,86 @@ struct LiveSandbox {
 
   /// Ends every process and gives everything back. Trouble is reported, never hidden, and never stops the rest.
   mutating func tearDown(report: (Supervisor.Event) -> Void) {
-    func attempt(_ body: () throws(LinuxError) -> Void) {
-      do throws(LinuxError) { try body() } catch {
-        report(.trouble("tear down \(request.activationID): \(error)"))
+    let id = request.activationID
+    // Once more where it failed, for what is left now stays as long as the supervisor.
+    func attempt(_ body: () throws -> Void) -> Bool {
+      for _ in 0..<2 {
+        do {
+          try body()
+          return true
+        } catch { report(.trouble("tear down \(id): \(error)")) }
       }
+      return false
     }
     // Whoever of the sandbox still runs has ids of this range: then nobody else may have it.
-    var isGone = true
-    // PID 1 that waits for an order, or of a launcher that died before it could tell of it, hears this and ends.
+    var isGone = !wasLaunched || awaitLaunch()
+    // PID 1 that waits for an order hears this and ends.
     control.descriptor.close()
     if let initProcess {
-      attempt { () throws(LinuxError) in
+      isGone = attempt {
+        try Faults.point("end PID 1")
         // With it the kernel ends the whole PID namespace; its end is seen when all are gone. After its last word it is
         // about to end by itself.
         if !hasExited { try initProcess.signal(SIGKILL) }
         if try !waitReadable([initProcess.descriptor], timeout: .seconds(5))[0] {
-          isGone = false
           try initProcess.signal(SIGKILL)
           throw LinuxError("wait for", "pid \(initProcess.pid)", code: ETIMEDOUT)
         }
       }
-    } else if wasLaunched && group == nil {
-      isGone = false
     }
     if let group {
-      attempt { () throws(LinuxError) in
+      isGone = attempt {
+        try Faults.point("empty group")
         if try !group.waitUntilEmpty(timeout: .zero) {
           try group.kill()
           if try !group.waitUntilEmpty(timeout: .seconds(5)) {
-            isGone = false
             throw LinuxError("wait until empty", group.path, code: ETIMEDOUT)
           }
         }
-        readUsage(group)
+      }
+      readUsage(group)
+      let isRemoved = attempt {
+        try Faults.point("remove group")
         try group.remove()
       }
+      // One that can't be removed has somebody in it.
+      isGone = isGone && isRemoved
     }
     if let workspace {
       observed["workspace"] = workspace.description(path: entry.profile.workspace?.path)
-      do throws(WorkspaceError) { try supervisor.workspaces.close(workspace) } catch {
-        report(.trouble("tear down \(request.activationID): \(error)"))
+      _ = attempt {
+        try Faults.point("close workspace")
+        try supervisor.workspaces.close(workspace)
       }
     }
     workspace = nil
-    if let gate { attempt { () throws(LinuxError) in denials = try supervisor.network.filter.close(gate) } }
+    if let gate {
+      _ = attempt {
+        try Faults.point("close ways")
+        denials = try supervisor.network.filter.close(gate)
+      }
+    }
     // With its last reference the kernel takes the namespace, and with that the link.
     networkNamespace = nil
     if let users, isGone { supervisor.users.giveBack(users.slot) }
     users = nil
+  }
+
+  /// A launcher may be at our request only now, and what it makes must not outlive what is given back here. Whether it is
+  /// known then what became of it.
+  private mutating func awaitLaunch() -> Bool {
+    // Hung up for PID 1, but not for us: it ends when it next listens.
+    _ = withExtendedLifetime(control.descriptor) { shutdown(control.descriptor.number, Int32(SHUT_WR)) }
+    let deadline = ContinuousClock.now + .seconds(5)
+    do {
+      while initProcess == nil {
+        guard try waitReadable([control.descriptor], timeout: deadline - ContinuousClock.now)[0] else { return false }
+        if case .gone = try hear() { return true }
+      }
+    } catch {
+      // A launcher that reports a failed step before it told of PID 1 has made none.
+    }
+    return true
   }
 
   private mutating func readUsage(_ group: ControlGroup) {

@@ -34,8 +34,10 @@ final class NetworkPool: Sendable {
     }
     self.gateway = gateway
     self.depth = depth
+    try Faults.point("serve gateway")
     home = try NetworkNamespace.current()
     try NetworkNamespace.serveGateway(at: gateway)
+    try Faults.point("install packet filter")
     filter = try PacketFilter()
     links = Mutex(try NetlinkSocket.route())
     refill = try makePipe()
@@ -88,7 +90,9 @@ final class NetworkPool: Sendable {
       name: "bb\(number)", index: 100 + number, inside: IPv4Address(Self.firstInside + number % Self.insideCount),
       gateway: gateway)
     // Home's socket is shared; the visit itself is this thread's own.
+    try Faults.point("make network namespace")
     let namespace = try NetworkNamespace.make(wired: link, home: home)
+    try Faults.point("connect link")
     try links.withLock { (socket) throws(LinuxError) in try NetworkNamespace.connect(link, through: socket) }
     return NetworkSlot(link: link, namespace: namespace)
   }

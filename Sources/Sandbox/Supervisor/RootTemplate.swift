@@ -15,12 +15,14 @@ struct RootTemplate: Sendable {
   static func make(
     profile: Profile, initProgram: Descriptor, present: (String) -> RootPlan.PathKind?
   ) throws(LinuxError) -> RootTemplate {
+    try Faults.point("open root")
     let tree = try RootTree.open(profile.root)
     var operations = RootPlan.make(profile: profile, present: present)
     if let tree { operations = try RootPlan.adding(tree.source, to: operations, profile: profile) }
     let steps = operations
     return try Thread.await { () throws(LinuxError) in
       // Implies an own root and working directory (CLONE_FS), so that no other thread moves along.
+      try Faults.point("unshare root")
       try check(cl_unshare(Int32(CL_NEWNS)), "unshare", "CLONE_NEWNS")
       let builder = Builder(initProgram: initProgram, tree: tree)
       return try builder.build(steps, profile)
@@ -43,9 +45,13 @@ private struct Builder {
       "tmpfs", Self.stage, "tmpfs", MS_NOSUID | MS_NODEV,
       tree == nil ? "size=1m,nr_inodes=2k,mode=755" : "size=32m,nr_inodes=16k,mode=755")
     try check(chdir(Self.stage), "chdir", Self.stage)
-    for operation in operations { try perform(operation) }
+    for operation in operations {
+      try Faults.point(operation)
+      try perform(operation)
+    }
     let covered = covered(profile)
     // The old root is stacked under the new one and then let go, so no directory has to hold it (pivot_root(2), notes).
+    try Faults.point("leave the old root")
     try check(cl_pivot_root(".", "."), "pivot_root", Self.stage)
     try check(cl_unmount_detached("."), "umount2", "the old root")
     return RootTemplate(namespace: namespace, covered: covered)

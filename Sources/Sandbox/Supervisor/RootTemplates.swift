@@ -32,6 +32,7 @@ final class RootTemplates: Sendable {
     let existing = entries.withLock { $0[name] }
     if let existing, existing.digest == entry.digest, existing.stamps == stamps { return existing.template }
     // Two who come at once both make one, and the second stays: nobody waits for another's mounts.
+    try Faults.point("lay out root")
     let template = try RootTemplate.make(profile: entry.profile, initProgram: initProgram, present: pathKind)
     entries.withLock { $0[name] = Entry(digest: entry.digest, stamps: stamps, template: template) }
     return template

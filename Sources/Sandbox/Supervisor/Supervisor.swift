@@ -77,14 +77,17 @@ public final class Supervisor: Sendable {
     self.report = report
     hostNamespaces = namespaceIDs(pid: "self")
     // Launchers start from what is in memory: whoever could write to the file later gains nothing.
+    try Faults.point("seal botburrow-init")
     let initProgram = try aboveSpawned(
       try Descriptor.sealedProgram(options.initProgram, name: "botburrow-init"))
     catalogue = Catalogue(directory: options.profiles)
     users = try UserRanges()
+    try Faults.point("leave the host's network")
     try NetworkNamespace.isolateProcess()
+    try Faults.point("leave the host's mounts")
     try MountNamespace.isolateProcess()
     network = try NetworkPool(depth: options.poolDepth)
-    groups = try GroupTree.make(pid: getpid())
+    try Faults.point("make lifeline")
     lifeline = try makePipe()
     roots = RootTemplates(initProgram: initProgram)
     workspaces = Workspaces(directory: options.workspaces)
@@ -93,6 +96,8 @@ public final class Supervisor: Sendable {
     launchers = try Launchers(
       program: initProgram, home: network.home, count: Self.launcherCount,
       report: { report(.trouble("\($0)")) })
+    // Last, for nothing else of a start that fails stays behind.
+    groups = try GroupTree.make(pid: getpid())
     if options.poolDepth > 0 {
       Thread.detach { [network, report] in
         network.keepFilled { report(.trouble("network pool: \($0)")) }
@@ -102,6 +107,7 @@ public final class Supervisor: Sendable {
 
   /// Keeps of root's powers what sandboxes need, and nobody may look into this process.
   private static func harden() throws(LinuxError) {
+    try Faults.point("give up powers")
     if cl_not_dumpable() < 0 { throw LinuxError.last("prctl PR_SET_DUMPABLE", "0") }
     if cl_no_new_privileges() < 0 { throw LinuxError.last("prctl PR_SET_NO_NEW_PRIVS", "") }
     // A few descriptors an activation; the hard limit is the service manager's word.
@@ -124,6 +130,7 @@ public final class Supervisor: Sendable {
   public func serve(_ listener: PacketListener) {
     while !stopping.load(ordering: .acquiring) {
       do throws(LinuxError) {
+        try Faults.point("accept connection")
         let connection = try listener.accept()
         serve(connection)
       } catch {
@@ -151,6 +158,7 @@ public final class Supervisor: Sendable {
   /// Serves one connection on the calling thread, to its end.
   public func run(_ connection: PacketSocket) {
     do throws(LinuxError) {
+      try Faults.point("identify peer")
       let peer = try connection.peer()
       if let allowed = options.allowedUsers, peer.uid != 0, !allowed.contains(peer.uid) {
         refuse(connection, nil, "user \(peer.uid) may not start sandboxes here; allow it with --allow-user \(peer.uid)")
@@ -161,6 +169,7 @@ public final class Supervisor: Sendable {
         return
       }
       let packet: (bytes: [UInt8], descriptors: [Descriptor])?
+      try Faults.point("receive request")
       do throws(LinuxError) { packet = try connection.receive() } catch  where error.code == EMSGSIZE {
         refuse(
           connection, nil,
@@ -170,7 +179,7 @@ public final class Supervisor: Sendable {
       guard let packet else { return }
       run(packet.bytes, packet.descriptors, for: connection, from: peer.uid)
     } catch {
-      report(.trouble("connection: \(error)"))
+      refuse(connection, nil, error.description)
     }
   }
 
@@ -218,6 +227,7 @@ public final class Supervisor: Sendable {
   /// A client that is gone doesn't read its answer; everything else is worth a word.
   func answer(_ connection: PacketSocket, _ message: SupervisorMessage, descriptors: [Descriptor] = []) {
     do throws(LinuxError) {
+      try Faults.point("answer")
       try connection.send(message.bytes, descriptors: descriptors)
     } catch  where error.code == EPIPE || error.code == ECONNRESET {
     } catch {

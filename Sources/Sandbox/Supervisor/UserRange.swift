@@ -39,6 +39,7 @@ final class UserRanges: Sendable {
 
   /// Takes a block. Call before the process leaves the host's network namespace.
   init() throws(LinuxError) {
+    try Faults.point("hold user block")
     var state = State()
     for _ in 0..<Self.mostBlocks {
       let socket = try check(cl_unix_socket(Int32(SOCK_STREAM.rawValue)), "socket", "AF_UNIX")

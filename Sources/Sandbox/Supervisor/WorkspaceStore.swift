@@ -125,8 +125,10 @@ final class WorkspaceStore: Sendable {
     try prepare(image, path, size: size)
     let mount: DetachedMount
     do throws(LinuxError) {
+      try Faults.point("attach image")
       let device = try LoopDevice.attach(image, name: path, readOnly: false)
       mount = try withExtendedLifetime(device) { () throws(LinuxError) in
+        try Faults.point("mount image")
         // Damage that is met later makes it read-only. Freed blocks go back to the host: the image stays sparse.
         try DetachedMount.make(
           "ext4", source: device.path,
@@ -170,6 +172,7 @@ final class WorkspaceStore: Sendable {
     defer { withExtendedLifetime((turn, opened)) {} }
     let name = agent + Self.unfinished
     do throws(WorkspaceError) {
+      try kernel { () throws(LinuxError) in try Faults.point("make image") }
       let image = try kernel { () throws(LinuxError) in try Descriptor.replacing("\(directory)/\(name)", mode: 0o600) }
       if !Self.lock(image) { throw .inUse(agent: agent) }
       if ftruncate(image.number, size) < 0 { throw .kernel(LinuxError.last("truncate", path)) }
