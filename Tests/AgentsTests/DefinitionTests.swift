@@ -229,8 +229,8 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
     (
       definition(extra: "sandbox: {network: gateway, landlock: off, masked: [usr]}"),
       """
-      8:20: 'network' must be one of none, not 'gateway'
-      8:39: 'landlock' must be one of required, not 'off'
+      8:20: 'network' must be one of none, not 'gateway'|\
+      8:39: 'landlock' must be one of required, not 'off'|\
       8:53: 'masked[0]' must be an absolute path without '.', '..' or '//', not 'usr'
       """
     ),

@@ -130,7 +130,7 @@ final class WorkspaceStore: Sendable {
       mount = try withExtendedLifetime(device) { () throws(LinuxError) in
         try Faults.point("mount image")
         // Damage that is met later makes it read-only. Freed blocks go back to the host: the image stays sparse.
-        try DetachedMount.make(
+        return try DetachedMount.make(
           "ext4", source: device.path,
           options: [.init("errors", "remount-ro"), .init("discard"), .init("noinit_itable")],
           attributes: [.noSetuid, .noDevices], label: path)
