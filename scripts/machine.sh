@@ -63,7 +63,7 @@ boot() {
   echo "machine: '$name' took $((SECONDS - start)) s"
 }
 
-boot full "${MACHINE_SECONDS:-420}"
+boot full "${MACHINE_SECONDS:-900}"
 # Debian's list without Landlock.
 boot no-landlock 120 lsm=lockdown,yama,apparmor,tomoyo,bpf
 echo "machine: checks $checks, held $held, skipped $skipped"

@@ -18,6 +18,7 @@ if parameters.contains("botburrow.machine=no-landlock") {
   checkCPU(&report)
   checkProcesses(&report)
   checkIO(&report)
+  checkReceipts(&report)
   checkDelegation(&report)
   checkRunner(&report)
   checkDoctor(&report)
