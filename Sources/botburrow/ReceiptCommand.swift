@@ -54,7 +54,7 @@ struct ReceiptVerify: ParsableCommand {
       """)
   @Argument(help: "The id of an activation, or a receipt's file.") var what: String
   @Flag(help: "Print JSON: what was looked at, and the differences.") var json = false
-  @Option(help: "The running supervisor's socket.") var socket = Places.socket
+  @Option(help: "The running supervisor's socket; instead of the file's supervisor.socket.") var socket: String?
   @OptionGroup var place: ReceiptPlace
 
   func run() throws {
@@ -65,8 +65,14 @@ struct ReceiptVerify: ParsableCommand {
 
   /// Nil where no such sandbox lives.
   private func living() throws -> [Difference]? {
+    let configuration = try place.configuration()
+    let socket = socket ?? configuration.supervisor.socket
     guard access(socket, F_OK) == 0 else { return nil }
-    guard geteuid() == 0 else { throw ValidationError("reading another user's sandbox needs root; run it as root") }
+    guard geteuid() == 0 else {
+      // Of one that is over the receipt is enough.
+      if access("\(configuration.receiptsDirectory)/\(what).json", F_OK) == 0 { return nil }
+      throw ValidationError("reading another user's sandbox needs root; run it as root")
+    }
     let control = SupervisorControl(socket: socket)
     do {
       let inspection = try control.inspect(what)
@@ -108,13 +114,13 @@ struct ReceiptPlace: ParsableArguments {
   /// The file of a receipt.
   func path(of what: String) throws -> String {
     if isPath(what) { return what }
-    let path = "\(try directory())/\(what).json"
+    let path = "\(try configuration().receiptsDirectory)/\(what).json"
     if access(path, F_OK) == 0 { return path }
     throw missing("there is no receipt \(path), and no file of that name here")
   }
 
   func newest() throws -> String {
-    let directory = try directory()
+    let directory = try configuration().receiptsDirectory
     let names = ((try? files(in: directory)) ?? []).filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }
     let times = names.compactMap { name in
       var status = stat()
@@ -134,13 +140,14 @@ struct ReceiptPlace: ParsableArguments {
     } catch let error as JSONError { throw ValidationError("\(path) is no receipt: \(error)") }
   }
 
-  private func directory() throws -> String {
-    if let receipts { return receipts }
-    guard config != nil || access(SettingsOptions.standardPath, F_OK) == 0 else {
-      return Configuration().receiptsDirectory
+  /// The file's settings, or the standard ones where there is no file.
+  func configuration() throws -> Configuration {
+    var configuration = Configuration()
+    if let path = config ?? (access(SettingsOptions.standardPath, F_OK) == 0 ? SettingsOptions.standardPath : nil) {
+      configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
     }
-    let path = config ?? SettingsOptions.standardPath
-    return try Configuration.load(path: path, environment: SettingsOptions.environment()).receiptsDirectory
+    if let receipts { configuration.receiptsDirectory = receipts }
+    return configuration
   }
 
   private func missing(_ sentence: String) -> ExitCode {

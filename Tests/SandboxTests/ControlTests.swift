@@ -245,6 +245,12 @@ struct ControlTests {
     #expect(denied.count == 256)
     #expect(receipt.json["network"]?["denied_overflow"] == 44)
     #expect(DeniedSummary(receipt: receipt.json)?.packets == 300)
+    // Nothing of it stays, nor of others.
+    for _ in 0..<20 { _ = try await supervisor.run(["bash", "-c", "echo > /dev/tcp/198.18.0.1/7"]) }
+    let left = try SandboxReading.filter(ofSupervisor: supervisor.pid)
+    #expect(left.ways == [] && left.watched == [])
+    let next = try await supervisor.run(["true"]).receipt
+    #expect(next.json["network"]?["denied"] == [])
     #expect(try supervisor.stop() == .exited(0))
   }
 }

@@ -134,6 +134,12 @@ private func with(_ path: [String], _ value: JSONValue?, in receipt: JSONValue =
     #expect(without.contains("landlock        NONE: it is off"))
   }
 
+  @Test func `A program's name writes nothing to the terminal but itself`() {
+    #expect(printable("a\u{1b}[31mb\nc\u{9b}é") == "a\u{FFFD}[31mb\u{FFFD}c\u{FFFD}é")
+    let page = ReceiptPage.text(with(["profile"], "x\u{1b}]0;y\u{7}")) { _ in "" }
+    #expect(!page.unicodeScalars.contains("\u{1b}") && !page.unicodeScalars.contains("\u{7}"))
+  }
+
   @Test func `Numbers for people`() {
     #expect(
       [0, 1023, 1024, 1536, 1 << 20, 5 << 40].map { ReceiptPage.bytes($0) } == [

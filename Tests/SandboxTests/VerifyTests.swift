@@ -46,6 +46,27 @@ private func command(_ arguments: [String]) throws {
     return found
   }
 
+  @Test func `A process that has ended and waits for its parent is no difference`() async throws {
+    let supervisor = try TestSupervisor()
+    try await onThread {
+      let asked = request(["sh", "-c", "sleep 0 & exec sh -c 'echo up; read x'"])
+      let sandbox = try HeldSandbox(supervisor, asked)
+      #expect(sandbox.line() == "up")
+      let inspection = try SupervisorControl(socket: supervisor.socket).inspect(asked.activationID)
+      let isThere = try holds(within: .seconds(5)) {
+        try directories(in: "/proc").contains { pid in
+          let text = (try? readFile("/proc/\(pid)/cgroup")) ?? ""
+          return text.contains("/a-\(asked.activationID)")
+            && (try? readFile("/proc/\(pid)/stat"))?.contains(") Z ") == true
+        }
+      }
+      #expect(isThere)
+      #expect(try inspection.verify() == [])
+      _ = try sandbox.end()
+    }
+    _ = try supervisor.stop()
+  }
+
   @Test func `A way that somebody opened`() async throws {
     let found = try await tampered { supervisor, inspection in
       let interface = inspection.interface ?? 0

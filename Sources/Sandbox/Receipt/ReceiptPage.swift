@@ -20,12 +20,12 @@ public enum ReceiptPage {
     mutating func row(_ name: String, _ value: String?) {
       guard let value else { return }
       let padding = String(repeating: " ", count: max(1, 16 - name.count))
-      text += "  \(name)\(padding)\(value)\n"
+      text += "  \(name)\(padding)\(printable(value))\n"
     }
   }
 
   private static func header(_ receipt: JSONValue, _ time: (Int64) -> String, _ page: inout Page) {
-    page.section("Activation \(receipt["activation_id"]?.string ?? "?")")
+    page.section("Activation \(printable(receipt["activation_id"]?.string ?? "?"))")
     page.row("profile", receipt["profile"]?.string)
     page.row("digest", receipt["profile_digest"]?.string)
     page.row("started", receipt["started_at"]?.integer.map(time))

@@ -2,6 +2,12 @@ import CLinux
 import Glibc
 import Linux
 
+/// A text of the sandbox's as it can be shown on a terminal: a program may choose its own name.
+func printable(_ text: String) -> String {
+  String(
+    String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+}
+
 /// What the kernel says of a living sandbox, read by somebody other than its supervisor.
 struct SandboxReading: Sendable, Hashable {
   /// One process that is in the sandbox's cgroup or in its PID namespace.
@@ -39,26 +45,36 @@ struct SandboxReading: Sendable, Hashable {
     for pid in try directories(in: "/proc").compactMap({ pid_t($0) }) {
       let namespaces = namespaceIDs(pid: "\(pid)")
       guard members.contains(pid) || namespace != nil && namespaces["pid"] == namespace else { continue }
-      // It may end while we look.
-      guard let status = try? ProcessStatus.read(pid: pid), !namespaces.isEmpty else { continue }
+      // It may end while we look; one that has ended, and that nobody has reaped yet, has no walls left, nor needs any.
+      guard let text = try? readFile("/proc/\(pid)/status"), !hasEnded(text), !namespaces.isEmpty else { continue }
       var limits: [Int: ResourceLimits] = [:]
       for resource in inspection.limits.keys { limits[resource] = try? ResourceLimits.read(resource, pid: pid) }
       let name = (try? readFile("/proc/\(pid)/comm")) ?? ""
       reading.processes.append(
         Process(
-          pid: pid, name: String(name.prefix { $0 != "\n" }), status: status, namespaces: namespaces,
+          pid: pid, name: printable(name.last == "\n" ? String(name.dropLast()) : name),
+          status: ProcessStatus(text: text), namespaces: namespaces,
           isInGroup: inspection.groupPath == nil || members.contains(pid), limits: limits))
     }
     reading.mounts = mounts(inMountInfo: try readFile("/proc/\(inspection.pid)/mountinfo"))
-    let supervisor = inspection.supervisorPID
-    reading.filter = try Thread.await { () throws(LinuxError) in
-      let gateway = try Descriptor.open("/proc/\(supervisor)/ns/net")
+    reading.filter = try filter(ofSupervisor: inspection.supervisorPID)
+    return reading
+  }
+
+  /// The filter in a supervisor's network namespace, which a thread visits for that.
+  static func filter(ofSupervisor pid: pid_t) throws(LinuxError) -> PacketFilterReading {
+    try Thread.await { () throws(LinuxError) in
+      let gateway = try Descriptor.open("/proc/\(pid)/ns/net")
       if withExtendedLifetime(gateway, { cl_setns(gateway.number, Int32(CL_NEWNET)) }) < 0 {
-        throw LinuxError.last("setns", "/proc/\(supervisor)/ns/net", advice: "run as root")
+        throw LinuxError.last("setns", "/proc/\(pid)/ns/net", advice: "run as root")
       }
       return try PacketFilterReading.read()
     }
-    return reading
+  }
+
+  private static func hasEnded(_ status: String) -> Bool {
+    let line = status.split(separator: "\n").first { $0.hasPrefix("State:") } ?? ""
+    return line.dropFirst(6).first { $0 != "\t" }.map { $0 == "Z" || $0 == "X" } ?? false
   }
 
   private static func processes(below group: ControlGroup) -> [pid_t] {
