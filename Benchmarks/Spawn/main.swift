@@ -16,11 +16,15 @@ defer { try? runProcess(["/bin/rm", "-rf", bundle]) }
 let floor = try Floor(program: CommandLine.arguments[6])
 let field = Field(supervisor: supervised, floor: floor, bundle: bundle)
 
+var order = Dice(state: 1)
 var times: [[Double]] = field.contestants.map { _ in [] }
 for contestant in field.contestants { for _ in 0..<5 { _ = try contestant.measure() } }
 for round in 0..<rounds {
-  // Interleaved, so that a busy moment of the machine falls on all of them.
-  for (index, contestant) in field.contestants.enumerated() { times[index].append(try contestant.measure()) }
+  // Interleaved, so that a busy moment of the machine falls on all of them; and shuffled, for the kernel still clears away
+  // what one left (runc most of all) while the next one runs.
+  for index in field.contestants.indices.shuffled(using: &order) {
+    times[index].append(try field.contestants[index].measure())
+  }
   progress("\rround \(round + 1) of \(rounds)")
 }
 progress("\r\u{1B}[K")
@@ -66,6 +70,17 @@ row("sustained, to raw", ourRate / rawRate, "≥ 0.6")
 row("\(living.count) alive: supervisor, KB each", living.supervisor, "")
 row("\(living.count) alive: PID 1, KB each", living.initProcess, "")
 row("\(living.count) alive: both, KB each", living.supervisor + living.initProcess, "≤ 512")
+
+/// The same order in every run (splitmix64).
+struct Dice: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = (state ^ state >> 30) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ mixed >> 27) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ mixed >> 31
+  }
+}
 
 func percentile(_ values: [Double], _ share: Double) -> Double {
   let sorted = values.sorted()

@@ -44,7 +44,14 @@ public struct PacketSocket: Sendable {
     limit: Int = Self.packetLimit, descriptors: Int = 250
   ) throws(LinuxError) -> (bytes: [UInt8], descriptors: [Descriptor])? {
     defer { withExtendedLifetime(descriptor) {} }
-    var bytes = [UInt8](repeating: 0, count: limit)
+    // Its length first: room for the largest packet is a mapping of its own, made and unmade each time.
+    var size: Int
+    repeat {
+      size = recv(descriptor.number, nil, 0, Int32(MSG_PEEK) | Int32(MSG_TRUNC))
+    } while size < 0 && errno == EINTR
+    if size < 0 && errno == ECONNRESET { return nil }
+    try check(size, "recv MSG_PEEK", "")
+    var bytes = [UInt8](repeating: 0, count: max(1, min(size, limit)))
     var numbers = [Int32](repeating: -1, count: descriptors)
     var count = Int32(numbers.count)
     let length = bytes.withUnsafeMutableBytes {

@@ -45,8 +45,9 @@ final class NetworkPool: Sendable {
 
   /// A fresh namespace, from the pool or made now.
   func take() throws(LinuxError) -> NetworkSlot {
-    let slot = ready.withLock { $0.popLast() }
-    if depth > 0 { Self.poke(refill.write) }
+    let (slot, left) = ready.withLock { ($0.popLast(), $0.count) }
+    // Making the next one now would take a processor and the kernel's lock of links from the sandbox that is being made.
+    if left <= depth / 2 { fillUp() }
     if let slot { return slot }
     return try making.withLock { (_) throws(LinuxError) in
       // Somebody may have filled the pool while we waited for our turn.
@@ -79,9 +80,11 @@ final class NetworkPool: Sendable {
     }
   }
 
-  private static func poke(_ pipe: Descriptor) {
+  /// Has what was taken made anew: a sandbox is over, and nobody waits for it any more.
+  func fillUp() {
+    if depth == 0 { return }
     var byte: UInt8 = 1
-    _ = write(pipe.number, &byte, 1)
+    _ = withExtendedLifetime(refill.write) { write($0.number, &byte, 1) }
   }
 
   private func make() throws(LinuxError) -> NetworkSlot {

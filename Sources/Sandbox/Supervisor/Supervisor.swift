@@ -210,6 +210,7 @@ public final class Supervisor: Sendable {
     defer { living.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(activation)) } }
     // `stop` looks at the living after it has set the flag, so one of both sees the other.
     if stopping.load(ordering: .acquiring) { return refuse(connection, activation.id, "the supervisor is ending") }
+    defer { network.fillUp() }
     do throws(SandboxRefused) {
       let receipt = try activation.run { self.report($0) }
       answer(connection, SupervisorMessage(ended: receipt.json))
