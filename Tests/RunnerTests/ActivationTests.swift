@@ -2,6 +2,7 @@ import Agents
 import Gateway
 import Hub
 import JSON
+import Sandbox
 import TestSupport
 import Testing
 import Work
@@ -41,6 +42,30 @@ struct ActivationTests {
     #expect(line.metadata["tokens"] == ["input": .stringConvertible(0), "output": .stringConvertible(0)])
   }
 
+  @Test("what a definition asks of its sandbox is compared with its profile")
+  func sandboxChoice() {
+    let base = """
+      description: base
+      limits: { memory: 64M, cpus: 1, pids: 8, timeout: 1m }
+      syscalls: { allow: [read] }
+      """
+    let source = ProfileSource(files: ["default.yaml": base, "broken.yaml": "description: x\nextends: nobody\n"])
+    var choice = AgentDefinition.SandboxChoice()
+    #expect(choice.limits == .init() && choice.tightening == nil)
+    #expect(choice.problems(in: source) == [])
+    choice.pids = 9
+    choice.denied = ["read"]
+    #expect(
+      choice.problems(in: source) == [
+        "'pids' is 9, more than the 8 of profile 'default'; a definition can only tighten",
+        "'read' can't be denied: PID 1 of every sandbox needs it (reads the pipe and the signals)",
+      ])
+    choice.profile = "missing"
+    #expect(choice.problems(in: source) == [])
+    choice.profile = "broken"
+    #expect(choice.problems(in: source).first?.hasPrefix("profile 'broken' can't be used: ") == true)
+  }
+
   @Test("what the sandbox is asked for")
   func request() async throws {
     let hub = Grant(service: "hub", permission: "read")
@@ -51,6 +76,8 @@ struct ActivationTests {
         agent(grants: [hub]) {
           $0.sandbox.profile = "strict"
           $0.sandbox.timeout = .seconds(90)
+          $0.sandbox.openFiles = 64
+          $0.sandbox.denied = ["chmod"]
         }
       ])
     _ = await world.activation().perform()
@@ -59,6 +86,10 @@ struct ActivationTests {
     #expect(program.request.profile == "strict")
     #expect(program.request.arguments == ["/usr/bin/answer", "--now"])
     #expect(program.request.limits.timeoutSeconds == 90)
+    var tightening = Tightening()
+    tightening.openFiles = 64
+    tightening.denied = ["chmod"]
+    #expect(program.request.tightening == tightening)
     #expect(program.request.listeners == [.init(name: "hub", port: 8001)])
     #expect(program.request.environment["TZ"] == "UTC")
     #expect(program.request.environment["MCP_HUB_URL"] == "http://198.18.0.1:8001/mcp/hub")

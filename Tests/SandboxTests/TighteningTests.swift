@@ -94,7 +94,10 @@ private func tightening(_ change: (inout Tightening) -> Void) -> Tightening {
       ),
       (tightening { $0.masked = ["/"] }, "masked path '/' must be an absolute path without '.', '..' or '//'"),
       (tightening { $0.denied = ["opn"] }, "'opn' names no system call"),
-      (tightening { $0.denied = ["execve"] }, "'execve' can't be denied: PID 1 of every sandbox needs it"),
+      (
+        tightening { $0.denied = ["execve"] },
+        "'execve' can't be denied: PID 1 of every sandbox needs it (becomes the program)"
+      ),
     ] as [(Tightening, String)])
   func `Nonsense is refused`(wish: Tightening, expected: String) throws {
     #expect(wish.objection() == expected)

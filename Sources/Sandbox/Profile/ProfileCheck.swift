@@ -27,6 +27,12 @@ public struct ProfileCheck: Sendable, Hashable {
       errors.append("profile '\(profile.name)' \(shortcoming)")
     }
     do throws(SeccompError) { _ = try profile.syscalls.compile() } catch { errors.append("\(error)") }
+    if profile.syscalls.oci == nil {
+      let known = profile.syscalls.allowed.union(profile.syscalls.conditional.keys)
+      for name in InitCalls.ofInit.keys.sorted() where !known.contains(name) {
+        errors.append("'\(name)' isn't allowed, which PID 1 of every sandbox needs: \(InitCalls.ofInit[name] ?? "")")
+      }
+    }
     for name in Self.dangerous where profile.syscalls.allowed.contains(name) {
       warnings.append(
         "\(place("syscalls.allow", name))'\(name)' is allowed, which is made for more than an agent's work")

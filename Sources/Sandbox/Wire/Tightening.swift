@@ -69,20 +69,14 @@ extension Tightening {
     if let name = denied.first(where: { !SeccompPolicy.isKnownAnywhere($0) }) {
       return "'\(name.prefix(64))' names no system call"
     }
-    if let name = denied.first(where: { Profile.neededByInit.contains($0) }) {
-      return "'\(name)' can't be denied: PID 1 of every sandbox needs it"
+    if let name = denied.first(where: { InitCalls.ofInit[$0] != nil }) {
+      return "'\(name)' can't be denied: PID 1 of every sandbox needs it (\(InitCalls.ofInit[name] ?? ""))"
     }
     return nil
   }
 }
 
 extension Profile {
-  /// Calls that PID 1 makes once the filter holds. Without them no program would start, and none would be reaped.
-  public static let neededByInit: Set = [
-    "chdir", "clone", "close", "execve", "exit", "exit_group", "kill", "pipe2", "ppoll", "read", "recvfrom",
-    "rt_sigprocmask", "sendto", "setsid", "signalfd4", "wait4", "write",
-  ]
-
   /// The profile without what is given up. Masked paths aren't among it: they are added where the plan is made.
   func tightened(by wish: Tightening) -> Profile {
     var profile = self
