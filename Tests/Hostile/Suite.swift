@@ -55,8 +55,26 @@ package final class Suite: Sendable {
     var input: [UInt8]
   }
 
-  /// A suite upon a ground.
-  package init(_ ground: Ground, width: Int = 8) {
+  /// Makes a ground, lets `body` run upon it, and ends it whatever came; gives what it gave, and what was left behind.
+  /// `changed`: profiles of the suite's own beside the shipped ones, by name.
+  package static func upon<Value>(
+    _ places: Ground.Places, changed: [String: String] = [:], width: Int = 8,
+    _ body: (Suite) async throws -> Value
+  ) async throws -> (Value, left: [String]) {
+    let ground = try Ground(places, changed: changed)
+    do {
+      let value = try await body(Suite(ground, width: width))
+      return (value, try ground.end())
+    } catch {
+      _ = try ground.end()
+      throw error
+    }
+  }
+
+  /// The shipped profiles' names, `default` first.
+  package var shipped: [String] { ground.profiles.shipped }
+
+  private init(_ ground: Ground, width: Int) {
     self.ground = ground
     self.width = width
   }

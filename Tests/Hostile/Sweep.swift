@@ -136,7 +136,8 @@ extension Probe {
           exec unshare --net --ipc --uts --mount --pid --fork \
           setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all "$@"
           """, outside: [Sweep.silent], unavailable: [Sweep.absent: "this kernel has no such way in"]),
-      witness: .sweep(sweep), input: sweep.input)
+      // Hundreds of processes, some of which wait for a second.
+      witness: .sweep(sweep), limits: .init(timeoutSeconds: 60), input: sweep.input)
   }
 
   /// Arguments with which a call that comes through does nothing.

@@ -25,11 +25,13 @@ struct HostileCommand: AsyncParsableCommand {
   @Option(
     name: [.customShort("p"), .long], help: "A profile to try; repeat for more (default: every one in --profiles).")
   var profile: [String] = []
+  @Option(help: "Expect this profile's answers of every profile: shows where another is looser.") var expecting: String?
   @Option(help: "Only probes whose category and name have this text.") var only: String?
   @Option(help: "How many probes run at once.") var jobs = 8
   @Flag(help: "Print JSON: profiles with counts by category, what is unavailable, what is wrong.") var json = false
   @Flag(help: "Print every probe's answers.") var verbose = false
-  @Option(help: "Write the table of profiles by category between the markers of this Markdown file.") var table: String?
+  @Option(help: "Write the table of profiles by category between the markers of this Markdown file, if all held.")
+  var table: String?
 
   func validate() throws {
     if geteuid() != 0 { throw ValidationError("namespaces and controls need root: run it as root") }
@@ -40,18 +42,9 @@ struct HostileCommand: AsyncParsableCommand {
     let report: Report
     let left: [String]
     do {
-      let ground = try Ground(.init(programs: programs ?? Ground.Places.besideUs, profiles: profiles))
-      let suite = Suite(ground, width: jobs)
-      var parts: [Report.Part] = []
-      for name in profile.isEmpty ? ground.profiles.shipped : profile {
-        let findings = try await suite.run(profile: name) { probe in only.map { probe.title.contains($0) } ?? true }
-        parts.append(Report.Part(profile: name, findings: findings))
-        if verbose { for finding in findings { print(finding.line) } }
-        if !json, let part = parts.last { print(part.line) }
-      }
-      report = Report(parts)
-      left = try ground.end()
-      if let table { try report.write(into: table) }
+      let places = Ground.Places(programs: programs ?? Ground.Places.besideUs, profiles: profiles)
+      (report, left) = try await Suite.upon(places, width: jobs) { Report(try await parts($0)) }
+      if let table, report.troubles.isEmpty { try report.write(into: table) }
     } catch {
       complain("\(error)")
       throw ExitCode(2)
@@ -59,6 +52,24 @@ struct HostileCommand: AsyncParsableCommand {
     print(json ? try JSON.text(report.json, pretty: true) : report.remarks)
     for thing in left { complain("left behind: \(thing)") }
     if !report.troubles.isEmpty || !left.isEmpty { throw ExitCode(1) }
+  }
+}
+
+extension HostileCommand {
+  /// Runs what was asked for, and prints each part when it is known.
+  fileprivate func parts(_ suite: Suite) async throws -> [Report.Part] {
+    var parts: [Report.Part] = []
+    for name in profile.isEmpty ? suite.shipped : profile {
+      let findings = try await suite.run(profile: name, as: expecting) { probe in
+        only.map { probe.title.contains($0) } ?? true
+      }
+      let part = Report.Part(profile: name, findings: findings)
+      if verbose, !json { for finding in findings { print(finding.line) } }
+      if !json { print(part.line) }
+      fflush(nil)
+      parts.append(part)
+    }
+    return parts
   }
 }
 

@@ -7,9 +7,8 @@ import Testing
 @Suite(.enabled(if: geteuid() == 0, "namespaces and controls need root"))
 struct HostileTests {
   @Test(.timeLimit(.minutes(5))) func everyWallHolds() async throws {
-    let ground = try Ground(.init(programs: Ground.Places.besideUs, profiles: Self.profiles))
-    let findings = try await Suite(ground).run(profile: "default")
-    #expect(try ground.end() == [])
+    let (findings, left) = try await Hostile.Suite.upon(Self.places) { try await $0.run(profile: "default") }
+    #expect(left == [])
     let report = Report([.init(profile: "default", findings: findings)])
     for trouble in report.troubles { Issue.record("\(trouble)") }
     let part = report.parts[0]
@@ -17,6 +16,7 @@ struct HostileTests {
     print("hostile suite: \(part.line)\n\(report.remarks)")
   }
 
-  /// The shipped profiles.
+  static var places: Ground.Places { .init(programs: Ground.Places.besideUs, profiles: profiles) }
+  /// The shipped ones.
   static let profiles = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/profiles"
 }

@@ -20,7 +20,7 @@ struct WeakenedTests {
       breaks: ["trace a child", "read a child's memory", "every number from 0 to 600"]),
     Weakness(
       name: "namespaces",
-      change: "syscalls: { allow: [unshare, setns], when: [{ name: clone, argument: 0, clear: 0 }] }",
+      change: "syscalls: { allow: [unshare, setns], when: [{ name: clone, argument: 0, clear: 0x20000 }] }",
       breaks: ["every number from 0 to 600", "arguments of clone", "setns to its own user namespace"]),
     Weakness(
       name: "netlink", change: "syscalls: { when: [{ name: socket, argument: 0, one_of: [1, 2, 10, 16, 17] }] }",
@@ -43,8 +43,8 @@ struct WeakenedTests {
       name: "room", change: "scratch: [{ path: /tmp, size: 128M, inodes: 65536 }]",
       breaks: ["more bytes in /tmp than its profile allows", "more files in /tmp than its profile allows"]),
     Weakness(
-      name: "host", change: "read_only: [/etc/shadow, /boot, /var]",
-      breaks: ["the directory /boot", "the directory /var", "a readable file of the host outside /usr"]),
+      name: "host", change: "read_only: [/var]",
+      breaks: ["the directory /var", "a readable file of the host outside /usr"]),
     Weakness(
       name: "variables", change: "environment: { SECRET: hunter2 }", breaks: ["the supervisor's environment"]),
     Weakness(
@@ -53,21 +53,26 @@ struct WeakenedTests {
   ]
 
   @Test(.timeLimit(.minutes(5))) func everyWeaknessIsSeen() async throws {
-    let ground = try Ground(
-      .init(programs: Ground.Places.besideUs, profiles: HostileTests.profiles),
-      changed: Dictionary(
-        uniqueKeysWithValues: Self.weaknesses.map { weakness in
-          ("weak-\(weakness.name)", "extends: default\ndescription: weakened on purpose\n\(weakness.change)\n")
-        }))
-    let suite = Suite(ground)
-    for weakness in Self.weaknesses {
-      let findings = try await suite.run(
-        profile: "weak-\(weakness.name)", as: "default", only: { weakness.breaks.contains($0.name) })
-      #expect(findings.count == weakness.breaks.count, "\(weakness.name): some of its probes don't exist")
-      for finding in findings {
-        #expect(!finding.isHeld, "\(weakness.name): \(finding.title) held: \(finding.inside ?? "")")
-      }
+    let changed = Self.weaknesses.map { weakness in
+      ("weak-\(weakness.name)", "extends: default\ndescription: weakened on purpose\n\(weakness.change)\n")
     }
-    #expect(try ground.end() == [])
+    let (_, left) = try await Hostile.Suite.upon(
+      HostileTests.places, changed: Dictionary(uniqueKeysWithValues: changed)
+    ) { suite in
+      for weakness in Self.weaknesses { try await expectSeen(weakness, by: suite) }
+    }
+    #expect(left == [])
+  }
+
+  private func expectSeen(_ weakness: Weakness, by suite: Hostile.Suite) async throws {
+    let findings = try await suite.run(
+      profile: "weak-\(weakness.name)", as: "default", only: { weakness.breaks.contains($0.name) })
+    #expect(findings.count == weakness.breaks.count, "\(weakness.name): some of its probes don't exist")
+    for finding in findings {
+      let answer = finding.inside ?? "not tried"
+      #expect(!finding.isHeld, "\(weakness.name): \(finding.title) held: \(answer)")
+      // Not for the reason that the sandbox couldn't be made.
+      #expect(!answer.hasPrefix("setup failed") && !answer.hasPrefix("refused"), "\(weakness.name): \(answer)")
+    }
   }
 }
