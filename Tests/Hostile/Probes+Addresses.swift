@@ -166,14 +166,12 @@ extension Probe {
           .unless("EPROTONOSUPPORT", "this kernel has no multipath TCP")),
       .held(
         .network, "SCTP to the host", "connect-protocol 1 132 {host} {port}", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT",
-        refused,
-        "EHOSTUNREACH",
+        hasLink ? "EHOSTUNREACH" : "ENETUNREACH",
         control: .network(act: "connect-protocol 1 132 127.0.0.1 9", answers: "ECONNREFUSED")
           .unless("EPROTONOSUPPORT", "this kernel has no SCTP").unless("ESOCKTNOSUPPORT", "this kernel has no SCTP")),
       .held(
         .network, "DCCP to the host", "connect-protocol 6 33 {host} {port}", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT",
-        refused,
-        "EHOSTUNREACH",
+        hasLink ? "EHOSTUNREACH" : "ENETUNREACH",
         control: .network(act: "connect-protocol 6 33 127.0.0.1 9", answers: "ECONNREFUSED")
           .unless("EPROTONOSUPPORT", "this kernel has no DCCP").unless("ESOCKTNOSUPPORT", "this kernel has no DCCP")),
       .held(.network, "data with the first packet to the host", "fast-open {host} {port}", refused),

@@ -23,7 +23,7 @@ struct WeakenedTests {
       change: "syscalls: { allow: [unshare, setns], when: [{ name: clone, argument: 0, clear: 0x20000 }] }",
       breaks: ["every number from 0 to 600", "arguments of clone", "setns to its own user namespace"]),
     Weakness(
-      name: "netlink", change: "syscalls: { when: [{ name: socket, argument: 0, one_of: [1, 2, 10, 16, 17] }] }",
+      name: "netlink", change: "syscalls: { when: [{ name: socket, argument: 0, one_of: [1, 2, 3, 10, 16, 17] }] }",
       breaks: ["route netlink", "generic netlink", "netlink by a number of more than 32 bits", "arguments of socket"]),
     Weakness(
       name: "terminals", change: "syscalls: { when: [{ name: ioctl, argument: 1, none_of: [0x5423] }] }",
