@@ -37,7 +37,7 @@ struct WeakenedTests {
       name: "more", change: "limits: { open_files: 8192, pids: 2000, file_size: 1G }",
       breaks: [
         "a higher limit of open files", "a higher limit of processes", "more open files than its profile allows",
-        "more processes than its profile allows", "a fork bomb",
+        "more processes than its profile allows",
       ]),
     Weakness(
       name: "room", change: "scratch: [{ path: /tmp, size: 128M, inodes: 65536 }]",
