@@ -17,6 +17,11 @@ PREFIX ?= /usr/local
 TABLE ?= docs/security.md
 RELEASE := .build/release
 
+SOAK_SANDBOXES ?= 20000
+SOAK_KILLS ?= 2000
+# At each named step.
+SOAK_EACH ?= 20
+
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
@@ -35,6 +40,13 @@ hostile: deps release ## try to get out of a sandbox of every profile in every w
 machine: deps machine-deps release ## boot Debian 12 in a machine of its own: limits, delegation, Landlock (as root)
 	$(SWIFT_RELEASE) --product botburrow-machine
 	@scripts/machine.sh $(RELEASE)
+
+soak: deps release ## 20,000 sandboxes in a row, 2,000 deaths, nothing left (as root; SOAK_SANDBOXES, SOAK_KILLS, SOAK_EACH)
+	$(SWIFT_RELEASE) --product botburrow-soak
+	swift build --product botburrow
+	swift build --product botburrow-init
+	$(RELEASE)/botburrow-soak --release $(RELEASE) --debug .build/debug \
+	  --sandboxes $(SOAK_SANDBOXES) --kills $(SOAK_KILLS) --each $(SOAK_EACH)
 
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
 	$(SWIFT_RELEASE) --product botburrow-bench
@@ -65,4 +77,4 @@ machine-deps: ; @scripts/packages.sh $(MACHINE_PACKAGES)
 clean: ## remove what was built
 	rm -rf .build
 
-.PHONY: help demo test hostile machine bench lint format build release install deps test-deps bench-deps machine-deps clean
+.PHONY: help demo test hostile machine soak bench lint format build release install deps test-deps bench-deps machine-deps clean

@@ -24,8 +24,10 @@ let freestandingLink: [LinkerSetting] = [
   .unsafeFlags(["-Xclang-linker", "-static", "-Xclang-linker", "-nostdlib", "-Xlinker", "--gc-sections"])
 ]
 
-func room(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
-  .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
+func room(
+  _ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil, resources: [Resource] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, path: path, resources: resources, swiftSettings: strict)
 }
 func tests(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
   .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
@@ -114,15 +116,21 @@ let package = Package(
       name: "botburrow-machine", dependencies: ["Sandbox", "Linux", "JSON"], path: "Tests/Machine",
       exclude: ["Guest"], swiftSettings: strict),
 
+    .executableTarget(
+      name: "botburrow-soak", dependencies: ["Sandbox", "Linux", "CLinux", "Leftovers"], path: "Tests/Soak",
+      swiftSettings: strict),
+
     // Tests: one folder a target
     .target(
       name: "TestSupport", dependencies: ["CLinux", "JSON", "Redis", "Hub"], path: "Tests/TestSupport",
       swiftSettings: strict),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
+    room("Leftovers", ["JSON", "Linux"], path: "Tests/Leftovers"),
     tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),
     .testTarget(
-      name: "SandboxTests", dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport"],
+      name: "SandboxTests",
+      dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport", "Leftovers"],
       exclude: ["Golden"],
       swiftSettings: strict),
     tests("LearnTests", ["Learn", "Sandbox", "CLinux", "Linux", "JSON", "YAML", "TestSupport"]),

@@ -33,6 +33,7 @@ int cl_open(const char *path, int flags, int mode) { return open(path, flags | O
 int cl_openat(int directory, const char *path, int flags, int mode) { return openat(directory, path, flags | O_CLOEXEC, mode); }
 int cl_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 int cl_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+int cl_child_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 int cl_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
 int cl_setresuid(uid_t uid) { return setresuid(uid, uid, uid); }
 int cl_setresgid(gid_t gid) { return setresgid(gid, gid, gid); }

@@ -21,6 +21,7 @@ int cl_openat(int directory, const char *path, int flags, int mode);
 int cl_no_new_privileges(void);
 int cl_not_dumpable(void);
 int cl_parent_death_signal(int signal);
+int cl_child_subreaper(void);                       // orphans among our descendants become our children
 int cl_setresuid(uid_t uid);                        // real, effective and saved, all threads
 int cl_setresgid(gid_t gid);
 int cl_duplicate_from(int descriptor, int lowest);  // F_DUPFD_CLOEXEC

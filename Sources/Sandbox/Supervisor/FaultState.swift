@@ -63,6 +63,24 @@
     case closeWays = "close ways"
   }
 
+  extension RootOperation {
+    /// What is done, whatever it is done to.
+    var kind: String {
+      switch self {
+      case .directory: "root: make directory"
+      case .symlink: "root: make symlink"
+      case .file: "root: make file"
+      case .tree: "root: attach tree"
+      case .openSource: "root: open source"
+      case .part: "root: attach part"
+      case .closeSource: "root: close source"
+      case .device: "root: attach device"
+      case .emptyProc: "root: mount empty proc"
+      case .remountReadOnly: "root: remount read-only"
+      }
+    }
+  }
+
   /// Steps of a launcher and of what becomes PID 1, before the plan.
   enum LaunchStep {
     static let all = [
@@ -101,19 +119,23 @@
       if file == nil { known.withLock { $0 = Known(text: Array(text.utf8), faults: Self.parse(text)) } }
     }
 
-    /// Lines that say nothing known are a test's mistake.
+    /// A line that says nothing known has no effect but a complaint.
     static func parse(_ text: String) -> [Fault] {
-      text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
+      text.split(separator: "\n").filter { !$0.hasPrefix("#") }.compactMap { line in
         let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
-        let words = parts[0].split(separator: "@").map(String.init)
+        let words = parts.first?.split(separator: "@").map(String.init) ?? []
         let effect: Effect? =
-          switch words[0] {
+          switch words.first {
+          case nil: nil
           case "stop": .stop
           case "kill": .kill
           case "tell": .tell
-          default: (Int32(words[0]) ?? errorNumber(words[0])).map { .fail($0) }
+          case let word?: (Int32(word) ?? errorNumber(word)).map { .fail($0) }
           }
-        guard parts.count == 2, let effect else { fatalError("BOTBURROW_FAULTS: '\(line)' is not EFFECT[@N] NAME") }
+        guard parts.count == 2, let effect else {
+          say("BOTBURROW_FAULTS: '\(line)' is not EFFECT[@N] NAME")
+          return nil
+        }
         return Fault(effect: effect, turn: words.count > 1 ? Int(words[1]) : nil, name: parts[1])
       }
     }
@@ -132,7 +154,7 @@
           let fault = known.faults[index]
           if let turn = fault.turn, turn != fault.passed { continue }
           if fault.effect != .tell { return fault.effect }
-          if known.told.insert(names[0]).inserted { say("fault point: \(names[0])") }
+          if known.told.insert(names[0]).inserted { Self.say("fault point: \(names.joined(separator: "\t"))") }
         }
         return nil
       }
@@ -148,10 +170,10 @@
       if known.text != bytes { known = Known(text: bytes, faults: Self.parse(String(decoding: bytes, as: UTF8.self))) }
     }
 
-    private func say(_ text: String) { _ = (text + "\n").withCString { write(STDERR_FILENO, $0, strlen($0)) } }
+    private static func say(_ text: String) { _ = (text + "\n").withCString { write(STDERR_FILENO, $0, strlen($0)) } }
 
-    func pass(_ name: String) throws(LinuxError) {
-      switch effect(at: [name]) {
+    func pass(_ name: String, kind: String? = nil) throws(LinuxError) {
+      switch effect(at: [name] + (kind.map { [$0] } ?? [])) {
       case .fail(let code): throw LinuxError(name, "", code: code)
       case .stop: raise(SIGSTOP)
       case .kill: raise(SIGKILL)

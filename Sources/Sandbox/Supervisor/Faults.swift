@@ -19,7 +19,7 @@ enum Faults {
   /// An operation of a profile's root.
   @inline(__always) static func point(_ operation: RootOperation) throws(LinuxError) {
     #if DEBUG
-      try FaultState.shared.pass(operation.description)
+      try FaultState.shared.pass(operation.description, kind: operation.kind)
     #endif
   }
 

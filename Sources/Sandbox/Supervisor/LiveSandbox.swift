@@ -19,6 +19,8 @@ struct LiveSandbox {
   private var root: RootTemplate?
   private var wasLaunched = false
   private var hasExited = false
+  /// A step of launcher or PID 1 failed; a launcher that didn't tell of PID 1 before has made none.
+  private var hasFailed = false
   private var namespaces: [String: UInt64] = [:]
   private var handed: [Descriptor] = []
   private(set) var users: (slot: Int, firstID: Int)?
@@ -187,6 +189,7 @@ struct LiveSandbox {
       hasExited = true
       return .exited(status: message.value)
     default:
+      hasFailed = true
       let index = Int(message.operation)
       if plan.inside.indices.contains(index) {
         let operation = plan.inside[index]
@@ -349,14 +352,12 @@ struct LiveSandbox {
     _ = withExtendedLifetime(control.descriptor) { shutdown(control.descriptor.number, Int32(SHUT_WR)) }
     let deadline = ContinuousClock.now + .seconds(5)
     do {
-      while initProcess == nil {
+      while initProcess == nil && !hasFailed {
         guard try waitReadable([control.descriptor], timeout: deadline - ContinuousClock.now)[0] else { return false }
         if case .gone = try hear() { return true }
       }
-    } catch {
-      // A launcher that reports a failed step before it told of PID 1 has made none.
-    }
-    return true
+      return true
+    } catch { return hasFailed }
   }
 
   private mutating func readUsage(_ group: ControlGroup) {

@@ -127,8 +127,8 @@ final class WorkspaceStore: Sendable {
     do throws(LinuxError) {
       try Faults.point("attach image")
       let device = try LoopDevice.attach(image, name: path, readOnly: false)
+      try Faults.point("mount image")
       mount = try withExtendedLifetime(device) { () throws(LinuxError) in
-        try Faults.point("mount image")
         // Damage that is met later makes it read-only. Freed blocks go back to the host: the image stays sparse.
         return try DetachedMount.make(
           "ext4", source: device.path,
