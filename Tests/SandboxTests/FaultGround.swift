@@ -21,7 +21,7 @@
       for path in ["/root", "/root/opt", "/root/etc"] { try check(mkdir(directory + path, 0o755), "mkdir", path) }
       faults = try FaultFile(at: directory + "/faults")
     }
-    deinit { removeTree(directory) }
+    deinit { try? removeTree(directory) }
 
     private var profiles: [String: String] {
       [
@@ -57,12 +57,5 @@
       try? connection.signal(SIGCONT)
       while true { if case .ended(let receipt) = try connection.next() { return receipt } }
     }
-  }
-
-  /// Removes a directory of ours with what is in it.
-  func removeTree(_ path: String) {
-    for name in (try? files(in: path)) ?? [] { unlink("\(path)/\(name)") }
-    for name in (try? directories(in: path)) ?? [] { removeTree("\(path)/\(name)") }
-    rmdir(path)
   }
 #endif

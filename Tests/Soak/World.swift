@@ -33,7 +33,7 @@ final class World: Sendable {
 
   /// Everything back; what can't be removed is told.
   func end() throws {
-    removeTree(directory)
+    try removeTree(directory)
     try origin.set("cgroup.procs", "\(getpid())")
     if try !group.waitUntilEmpty(timeout: .seconds(5)) { throw SoakError("\(group.path) still has processes") }
     try group.remove()
@@ -92,14 +92,6 @@ final class World: Sendable {
         return waitpid(pid, &status, WNOHANG) == 0
       }
     }
-  }
-
-  private func removeTree(_ path: String) {
-    for name in (try? files(in: path)) ?? [] { unlink("\(path)/\(name)") }
-    for name in (try? directories(in: path)) ?? [] { removeTree("\(path)/\(name)") }
-    // A socket is neither.
-    for name in ["s"] { unlink("\(path)/\(name)") }
-    rmdir(path)
   }
 }
 

@@ -46,9 +46,7 @@ func checkRelease(_ options: Options) throws {
   for name in ["BOTBURROW_FAULTS", "leave the old root", "fault point: "] {
     func contains(_ directory: String) throws -> Bool {
       let bytes = try Descriptor.open(directory + "/botburrow").readAll(limit: 1 << 30)
-      return bytes.withUnsafeBytes { bytes in
-        name.withCString { memmem(bytes.baseAddress, bytes.count, $0, name.utf8.count) != nil }
-      }
+      return bytes.withUnsafeBytes { find(Array(name.utf8), in: $0) }
     }
     // The control: the debug build has it, so that this looks for the right thing.
     if try !contains(options.debug) {
@@ -56,4 +54,16 @@ func checkRelease(_ options: Options) throws {
     }
     if try contains(options.release) { throw SoakError("\(options.release)/botburrow has '\(name)' in it") }
   }
+}
+
+/// Whether these bytes stand somewhere in those.
+func find(_ wanted: [UInt8], in bytes: UnsafeRawBufferPointer) -> Bool {
+  guard var place = bytes.baseAddress, let first = wanted.first else { return false }
+  let end = place + bytes.count
+  while let next = memchr(place, Int32(first), end - place) {
+    if end - UnsafeRawPointer(next) < wanted.count { return false }
+    if memcmp(next, wanted, wanted.count) == 0 { return true }
+    place = UnsafeRawPointer(next) + 1
+  }
+  return false
 }
