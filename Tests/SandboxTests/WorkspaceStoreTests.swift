@@ -107,6 +107,28 @@ func attachedImages() throws -> [String] {
     #expect(test.refusal() == nil)
   }
 
+  @Test func `To let go twice takes nothing away from the next`() throws {
+    let test = try TestStore()
+    let first = try test.store.open("agent", size: 16 << 20, uid: 1000, gid: 1000)
+    try test.store.close(first)
+    let second = try test.store.open("agent", size: 16 << 20, uid: 1000, gid: 1000)
+    #expect(throws: WorkspaceError.self) { try test.store.close(first) }
+    #expect(test.refusal()?.contains("in use by another activation") == true)
+    try test.store.close(second)
+    #expect(test.refusal() == nil)
+  }
+
+  @Test func `One that is moved away meanwhile is let go, and a new one is made`() throws {
+    let test = try TestStore()
+    try test.with { workspace in
+      try workspace.write("file", Array("old".utf8))
+      #expect(rename(workspace.image, test.directory + "/aside") == 0)
+    }
+    let names = try test.with { try $0.mount.openRoot("").names("", limit: 10) }
+    #expect(names == [])
+    #expect(try Descriptor.open(test.directory + "/aside").status("").st_size == 16 << 20)
+  }
+
   @Test func `The kernel keeps the lock until the file system is gone`() throws {
     let test = try TestStore()
     let image = try test.with { workspace in

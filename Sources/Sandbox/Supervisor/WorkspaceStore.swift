@@ -51,7 +51,8 @@ final class WorkspaceStore: Sendable {
 
   let directory: String
   private let opened: Descriptor
-  private let held = Mutex<Set<String>>([])
+  /// Who has which, by a number that is never given twice: to let go twice takes nothing away from the next one.
+  private let held = Mutex<(last: Int, agents: [String: Int])>((0, [:]))
 
   /// Takes the directory, making it where it is missing.
   init(directory: String) throws(WorkspaceError) {
@@ -88,20 +89,40 @@ final class WorkspaceStore: Sendable {
   ///   - uid, gid: who owns its root directory, as the sandbox sees them.
   func open(_ agent: String, size: Int, uid: Int, gid: Int) throws(WorkspaceError) -> Workspace {
     guard Self.isName(agent) else { throw .badName(agent) }
-    if !held.withLock({ $0.insert(agent).inserted }) { throw .inUse(agent: agent) }
+    let hold: Int? = held.withLock { held in
+      if held.agents[agent] != nil { return nil }
+      held.last += 1
+      held.agents[agent] = held.last
+      return held.last
+    }
+    guard let hold else { throw .inUse(agent: agent) }
     do throws(WorkspaceError) {
-      return try mount(agent, size: size / 4096 * 4096, uid: uid, gid: gid)
+      let size = size / 4096 * 4096
+      let mount = try mount(agent, size: size, uid: uid, gid: gid)
+      return Workspace(agent: agent, image: path(agent), size: size, mount: mount, hold: hold)
     } catch {
-      held.withLock { _ = $0.remove(agent) }
+      letGo(agent, hold)
       throw error
     }
   }
 
+  private func letGo(_ agent: String, _ hold: Int) {
+    held.withLock { if $0.agents[agent] == hold { $0.agents[agent] = nil } }
+  }
+
+  private func path(_ agent: String) -> String { "\(directory)/\(agent).ext4" }
+
   /// Lets go of a workspace once its sandbox is gone, and waits until it is stored and unmounted.
   func close(_ workspace: Workspace) throws(WorkspaceError) {
-    defer { held.withLock { _ = $0.remove(workspace.agent) } }
+    defer { letGo(workspace.agent, workspace.hold) }
     workspace.mount.descriptor.close()
-    let image = try kernel { () throws(LinuxError) in try Descriptor.open(workspace.image, O_RDWR | O_NOFOLLOW) }
+    let image: Descriptor
+    do throws(LinuxError) {
+      image = try Descriptor.open(workspace.image, O_RDWR | O_NOFOLLOW)
+    } catch  where error.code == ENOENT {
+      // Somebody moved it away; whoever comes next makes a new one and needn't wait for this.
+      return
+    } catch { throw .kernel(error) }
     if !Self.lock(image, patience: Self.patience) {
       throw .kernel(
         LinuxError(
@@ -118,8 +139,8 @@ final class WorkspaceStore: Sendable {
 
   private static let unfinished = ".ext4.new"
 
-  private func mount(_ agent: String, size: Int, uid: Int, gid: Int) throws(WorkspaceError) -> Workspace {
-    let path = "\(directory)/\(agent).ext4"
+  private func mount(_ agent: String, size: Int, uid: Int, gid: Int) throws(WorkspaceError) -> DetachedMount {
+    let path = path(agent)
     let existing = try openImage(agent, path)
     let image = if let existing { existing } else { try make(agent, path, size: size, uid: uid, gid: gid) }
     try prepare(image, path, size: size)
@@ -139,7 +160,7 @@ final class WorkspaceStore: Sendable {
       throw .damaged(path: path, reason: "it can't be mounted: \(error)")
     } catch { throw .kernel(error) }
     try kernel { () throws(LinuxError) in try Self.settle(mount, path, uid: uid, gid: gid) }
-    return Workspace(agent: agent, image: path, size: size, mount: mount)
+    return mount
   }
 
   /// Opens and locks an image that is there.
@@ -273,6 +294,8 @@ struct Workspace: Sendable {
   let size: Int
   /// Goes into the sandbox.
   let mount: DetachedMount
+  /// The store's number of this use of it.
+  let hold: Int
 
   /// Gives files to the sandbox's ids: on disk they have the ids that the agent sees, whatever range it has this time.
   /// Call before the mount is attached.
