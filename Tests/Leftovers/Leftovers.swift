@@ -16,6 +16,7 @@ public struct Holdings: Sendable, Hashable, CustomStringConvertible {
   public var mounts = 0
   /// Open files of the supervisor, namespaces among them.
   public var descriptors = 0
+  /// Of the supervisor.
   public var threads = 0
   /// Loop devices whose file is in the supervisor's directory.
   public var loops = 0
@@ -29,6 +30,7 @@ public struct Holdings: Sendable, Hashable, CustomStringConvertible {
     ]
   }
 
+  /// Looks now.
   public init() {}
 
   /// What there is more of than there was.
@@ -38,11 +40,13 @@ public struct Holdings: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// For messages of tests.
   public var description: String { parts.map { "\($0.1) \($0.0)" }.joined(separator: ", ") }
 }
 
 /// A running supervisor, seen from outside.
 public struct Watched: Sendable {
+  /// The supervisor that is watched.
   public let pid: pid_t
   /// Its process's network namespace. Held open, so that there is somewhere to look when it is dead.
   public let gateway: Descriptor

@@ -26,7 +26,8 @@
     private var profiles: [String: String] {
       [
         "default": (try? readFile(Repository.profiles + "/default.yaml")) ?? "",
-        "faults": "extends: default\nroot: { directory: \(directory)/root }\nworkspace: { path: /work, size: 4M }\n",
+        "faults":
+          "extends: default\ndescription: one of everything\nroot: { directory: \(directory)/root }\nworkspace: { path: /work, size: 8M }\n",
       ]
     }
 

@@ -35,7 +35,8 @@ do {
 func writeProfiles(_ world: World, _ options: Options) throws {
   let base = try Descriptor.open(options.profiles + "/default.yaml").readAll(limit: 1 << 20)
   for (name, bytes) in [
-    ("default", base), ("soak", Array("extends: default\nworkspace: { path: /work, size: 4M }\n".utf8)),
+    ("default", base),
+    ("soak", Array("extends: default\ndescription: with a workspace\nworkspace: { path: /work, size: 8M }\n".utf8)),
   ] {
     try Descriptor.open("\(world.directory)/profiles/\(name).yaml", O_WRONLY | O_CREAT).write(bytes)
   }
