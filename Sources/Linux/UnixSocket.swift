@@ -44,18 +44,30 @@ public struct PacketSocket: Sendable {
     limit: Int = Self.packetLimit, descriptors: Int = 250
   ) throws(LinuxError) -> (bytes: [UInt8], descriptors: [Descriptor])? {
     defer { withExtendedLifetime(descriptor) {} }
+    // The other end may have closed with a packet of ours unread. That is told first, and once; its last words still lie
+    // here.
+    func afterReset(_ receive: () -> Int) -> Int {
+      let length = receive()
+      return length < 0 && errno == ECONNRESET ? receive() : length
+    }
     // Its length first: room for the largest packet is a mapping of its own, made and unmade each time.
-    var size: Int
-    repeat {
-      size = recv(descriptor.number, nil, 0, Int32(MSG_PEEK) | Int32(MSG_TRUNC))
-    } while size < 0 && errno == EINTR
+    let size = afterReset {
+      var size: Int
+      repeat {
+        size = recv(descriptor.number, nil, 0, Int32(MSG_PEEK) | Int32(MSG_TRUNC))
+      } while size < 0 && errno == EINTR
+      return size
+    }
     if size < 0 && errno == ECONNRESET { return nil }
     try check(size, "recv MSG_PEEK", "")
     var bytes = [UInt8](repeating: 0, count: max(1, min(size, limit)))
     var numbers = [Int32](repeating: -1, count: descriptors)
     var count = Int32(numbers.count)
-    let length = bytes.withUnsafeMutableBytes {
-      cl_receive_packet(descriptor.number, $0.baseAddress, $0.count, &numbers, &count)
+    let length = afterReset {
+      count = Int32(numbers.count)
+      return bytes.withUnsafeMutableBytes {
+        cl_receive_packet(descriptor.number, $0.baseAddress, $0.count, &numbers, &count)
+      }
     }
     if length < 0 && errno == ECONNRESET { return nil }
     try check(length, "recvmsg", "")

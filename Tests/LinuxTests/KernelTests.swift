@@ -67,6 +67,15 @@ func inNetworkNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -
     #expect(try right.receive() == nil)
   }
 
+  @Test func `The last packet of an end that closed with one of ours unread is not lost`() throws {
+    let (left, right) = try PacketSocket.pair()
+    try left.send([1])
+    try right.send([2])
+    right.descriptor.close()
+    #expect(try left.receive()?.bytes == [2])
+    #expect(try left.receive() == nil)
+  }
+
   @Test func `A packet that doesn't fit is refused and its descriptors are closed`() throws {
     let (left, right) = try PacketSocket.pair()
     let (read, write) = try makePipe()

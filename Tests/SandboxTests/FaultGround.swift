@@ -26,8 +26,13 @@
     private var profiles: [String: String] {
       [
         "default": (try? readFile(Repository.profiles + "/default.yaml")) ?? "",
-        "faults":
-          "extends: default\ndescription: one of everything\nroot: { directory: \(directory)/root }\nworkspace: { path: /work, size: 8M }\n",
+        "faults": """
+        description: One of everything
+        extends: default
+        root: { directory: \(directory)/root }
+        workspace: { path: /work, size: 8M }
+
+        """,
       ]
     }
 
@@ -44,7 +49,7 @@
 
     /// A sandbox that has one of everything, so that no step is left out.
     func run(
-      _ supervisor: TestSupervisor, workspace: String = "agent", arguments: [String] = ["true"]
+      _ supervisor: TestSupervisor, workspace: String = "agent", arguments: [String] = ["sleep", "0"]
     ) throws -> Receipt {
       let number = counter.wrappingAdd(1, ordering: .relaxed).newValue
       let null = try Descriptor.open("/dev/null", O_RDWR)

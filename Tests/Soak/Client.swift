@@ -21,5 +21,8 @@ func runClient(_ arguments: ArraySlice<String>) throws -> Int32 {
     while true {
       if case .ended(let receipt) = try connection.next() { return receipt.exit == .exited(code: 0) ? 0 : 3 }
     }
-  } catch { return 4 }
+  } catch {
+    writeText(STDERR_FILENO, "\(error)\n")
+    return 4
+  }
 }

@@ -33,11 +33,25 @@ final class World: Sendable {
 
   /// Everything back; what can't be removed is told.
   func end() throws {
+    // After a failure there may be some; their own end with them.
+    for process in known.withLock({ $0 }) { kill(process, SIGKILL) }
+    _ = holds(within: .seconds(5)) { strays().isEmpty && !isAnyoneHere }
     try removeTree(directory)
     try origin.set("cgroup.procs", "\(getpid())")
     if try !group.waitUntilEmpty(timeout: .seconds(5)) { throw SoakError("\(group.path) still has processes") }
     try group.remove()
     if access(directory, F_OK) == 0 { throw SoakError("\(directory) can't be removed") }
+  }
+
+  /// Whether a process that we started is still there.
+  private var isAnyoneHere: Bool {
+    known.withLock { known in
+      known = known.filter { pid in
+        var status: Int32 = 0
+        return waitpid(pid, &status, WNOHANG) == 0
+      }
+      return !known.isEmpty
+    }
   }
 
   /// Starts a process that isn't a stray.

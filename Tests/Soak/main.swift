@@ -34,10 +34,8 @@ do {
 /// The profile of everything here: the default one with a small persistent workspace.
 func writeProfiles(_ world: World, _ options: Options) throws {
   let base = try Descriptor.open(options.profiles + "/default.yaml").readAll(limit: 1 << 20)
-  for (name, bytes) in [
-    ("default", base),
-    ("soak", Array("extends: default\ndescription: with a workspace\nworkspace: { path: /work, size: 8M }\n".utf8)),
-  ] {
+  let own = "description: The soak's\nextends: default\nworkspace: { path: /work, size: 8M }\n"
+  for (name, bytes) in [("default", base), ("soak", Array(own.utf8))] {
     try Descriptor.open("\(world.directory)/profiles/\(name).yaml", O_WRONLY | O_CREAT).write(bytes)
   }
 }
