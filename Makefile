@@ -37,8 +37,10 @@ hostile: deps release ## try to get out of a sandbox of every profile in every w
 	$(SWIFT_RELEASE) --product botburrow-hostile
 	@$(RELEASE)/botburrow-hostile $(if $(PROFILES),$(addprefix -p ,$(PROFILES)),$(addprefix --table ,$(TABLE)))
 
-machine: deps machine-deps release ## boot Debian 12 in a machine of its own: limits, delegation, Landlock (as root)
+machine: deps machine-deps release ## boot Debian 12 in a machine of its own: limits, delegation, Landlock, hostile (as root)
 	$(SWIFT_RELEASE) --product botburrow-machine
+	$(SWIFT_RELEASE) --product hostile-probe
+	$(SWIFT_RELEASE) --product botburrow-hostile
 	@scripts/machine.sh $(RELEASE)
 
 soak: deps release ## 20,000 sandboxes in a row, 2,000 deaths, nothing left (as root; SOAK_SANDBOXES, SOAK_KILLS, SOAK_EACH)
