@@ -167,11 +167,15 @@ extension Probe {
       .held(
         .network, "SCTP to the host", "connect-protocol 1 132 {host} {port}", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT",
         hasLink ? "EHOSTUNREACH" : "ENETUNREACH",
+        // SCTP waits on where it is told that it may not.
+        "ETIMEDOUT",
         control: .network(act: "connect-protocol 1 132 127.0.0.1 9", answers: "ECONNREFUSED")
           .unless("EPROTONOSUPPORT", "this kernel has no SCTP").unless("ESOCKTNOSUPPORT", "this kernel has no SCTP")),
       .held(
         .network, "DCCP to the host", "connect-protocol 6 33 {host} {port}", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT",
         hasLink ? "EHOSTUNREACH" : "ENETUNREACH",
+        // SCTP waits on where it is told that it may not.
+        "ETIMEDOUT",
         control: .network(act: "connect-protocol 6 33 127.0.0.1 9", answers: "ECONNREFUSED")
           .unless("EPROTONOSUPPORT", "this kernel has no DCCP").unless("ESOCKTNOSUPPORT", "this kernel has no DCCP")),
       .held(.network, "data with the first packet to the host", "fast-open {host} {port}", refused),
