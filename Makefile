@@ -13,6 +13,9 @@ MACHINE_PACKAGES := mmdebstrap qemu-system-x86 cpio e2fsprogs
 # With Swift's runtime inside: the machine that runs it needs no Swift.
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 PREFIX ?= /usr/local
+TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" swift test --skip-build --disable-xctest
+# Suites that keep every core busy: after the others, of which some watch the clock.
+HEAVY := HostileTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
 # Where 'make hostile' writes its table; empty: nowhere.
 TABLE ?= docs/security.md
 RELEASE := .build/release
@@ -30,7 +33,8 @@ demo: deps release ## build, run the whole system, have two agents answer a ment
 
 test: deps test-deps lint ## run every test (as root; what needs root or a cgroup controller is skipped otherwise)
 	swift build --build-tests
-	BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" swift test --skip-build --disable-xctest
+	$(TESTS) --skip '$(HEAVY)'
+	$(TESTS) --no-parallel --filter '$(HEAVY)'
 
 hostile: deps release ## try to get out of a sandbox of every profile in every way we know (as root); PROFILES="a b" for some
 	$(SWIFT_RELEASE) --product hostile-probe
