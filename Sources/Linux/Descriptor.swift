@@ -50,18 +50,21 @@ public final class Descriptor: Sendable {
 
   /// A file in memory that nobody can change any more (memfd_create(2), F_ADD_SEALS).
   public static func sealed(_ bytes: some Collection<UInt8>, name: String) throws(LinuxError) -> Descriptor {
-    let file = Descriptor(owning: try check(cl_memfd_create(name), "memfd_create", name))
-    try file.write(bytes)
-    try check(cl_seal(file.number), "fcntl F_ADD_SEALS", name)
-    return file
+    try seal(bytes, in: try check(cl_memfd_create(name), "memfd_create", name), name)
   }
 
   /// A program in memory that nobody can change any more: a sandbox that finds a way to its own program's file can't
   /// rewrite what the next one runs (CVE-2019-5736).
   public static func sealedProgram(_ path: String, name: String) throws(LinuxError) -> Descriptor {
     let content = try Descriptor.open(path).readAll(limit: 64 << 20)
-    let file = Descriptor(owning: try check(cl_memfd_program(name), "memfd_create", name))
-    try file.write(content)
+    return try seal(content, in: try check(cl_memfd_program(name), "memfd_create", name), name)
+  }
+
+  private static func seal(
+    _ bytes: some Collection<UInt8>, in number: Int32, _ name: String
+  ) throws(LinuxError) -> Descriptor {
+    let file = Descriptor(owning: number)
+    try file.write(bytes)
     try check(cl_seal(file.number), "fcntl F_ADD_SEALS", name)
     return file
   }
