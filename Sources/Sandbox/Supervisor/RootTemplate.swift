@@ -94,11 +94,23 @@ private struct Builder {
     case .closeSource:
       try check(cl_unmount_detached(Self.sourceStage), "umount2", RootPlan.stage)
       try check(rmdir(Self.sourceStage), "rmdir", RootPlan.stage)
-    case .remountReadOnly:
-      let root = try Descriptor.open(".", O_RDONLY | O_DIRECTORY)
-      try withExtendedLifetime(root) { () throws(LinuxError) in
-        _ = try check(cl_mount_setattr(root.number, 0, UInt64(CL_ATTR_RDONLY)), "mount_setattr", "/")
+    case .remountReadOnly: try makeReadOnly()
+    }
+  }
+
+  /// EBUSY says that a file here is open for writing (mount_setattr(2)). Ours are closed; but a process that another thread
+  /// starts has copies of what was open at its fork, until its exec. Nothing tells of that moment.
+  private func makeReadOnly() throws(LinuxError) {
+    let root = try Descriptor.open(".", O_RDONLY | O_DIRECTORY)
+    let deadline = ContinuousClock.now + .seconds(2)
+    while true {
+      let answer = withExtendedLifetime(root) { cl_mount_setattr(root.number, 0, UInt64(CL_ATTR_RDONLY)) }
+      if answer < 0 && errno == EBUSY && ContinuousClock.now < deadline {
+        usleep(200)
+        continue
       }
+      try check(answer, "mount_setattr", "/")
+      return
     }
   }
 
