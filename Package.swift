@@ -89,7 +89,7 @@ let package = Package(
 
     // The daemons
     room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe", log, crypto]),
-    room("Executors", ["Agents", "JSON"]),
+    room("Executors", ["Agents", "Configuration", "JSON"]),
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
       "Runner",

@@ -58,11 +58,13 @@ public struct ExecutorContext: Sendable, Hashable {
   public var gatewayToken: String
   /// The activation's MCP servers.
   public var servers: [Server]
+  /// The model gateway; nil where the agent has no provider that the operator configured.
+  public var model: ModelAccess?
 
   /// A context of its parts.
   public init(
     agent: LoadedAgent, activationID: String, taskType: String, postID: String?, prompt: String, systemText: String,
-    contextJSON: [UInt8], gatewayToken: String, servers: [Server]
+    contextJSON: [UInt8], gatewayToken: String, servers: [Server], model: ModelAccess? = nil
   ) {
     self.agent = agent
     self.activationID = activationID
@@ -73,6 +75,7 @@ public struct ExecutorContext: Sendable, Hashable {
     self.contextJSON = contextJSON
     self.gatewayToken = gatewayToken
     self.servers = servers
+    self.model = model
   }
 }
 

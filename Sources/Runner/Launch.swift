@@ -1,4 +1,5 @@
 import Agents
+import Configuration
 import Executors
 import Gateway
 import Hub
@@ -20,8 +21,12 @@ struct Launch: Sendable {
   var executor: any Executor
 
   /// Makes the request of one activation.
+  /// - Parameter dialects: what the agent's model provider speaks; nil for an agent without a model.
   /// - Throws: a failure that no second try would mend, for a definition that can't be run.
-  init(_ prepared: Prepared, task: ActivationTask, token: String, policy: RunnerPolicy) throws(ActivationFailure) {
+  init(
+    _ prepared: Prepared, task: ActivationTask, token: String, policy: RunnerPolicy,
+    dialects: Set<ModelDialect>? = nil
+  ) throws(ActivationFailure) {
     let definition = prepared.agent.definition
     let hasHubTools = definition.grants.contains { $0.service == "hub" }
     let plan: ExecutorPlan
@@ -35,7 +40,8 @@ struct Launch: Sendable {
           contextJSON: try ContextFile.bytes(prepared, task: task), gatewayToken: token,
           servers: hasHubTools
             ? [.init(name: MCPServer.name, url: "http://\(gatewayAddress):\(policy.hubPort)/mcp/\(MCPServer.name)")]
-            : []))
+            : [],
+          model: dialects.map { ModelAccess(url: "http://\(gatewayAddress):\(policy.modelPort)", dialects: $0) }))
     } catch {
       throw .dead("\(error)")
     }
@@ -47,6 +53,7 @@ struct Launch: Sendable {
       files: plan.files.map { .init(path: $0.path) },
       limits: choice.limits,
       workingDirectory: plan.workingDirectory, workspace: definition.memory.enabled ? definition.id : nil)
+    if dialects != nil { request.listeners.append(.init(name: "model", port: policy.modelPort)) }
     request.limits.timeoutSeconds = [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) }
     request.limits.workspaceBytes = definition.memory.enabled ? definition.memory.maxSizeMiB << 20 : nil
     request.tightening = choice.tightening
