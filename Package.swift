@@ -124,6 +124,12 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["CLinux", "JSON", "Redis", "Hub"], path: "Tests/TestSupport",
       swiftSettings: strict),
+    // Stands in for the model providers.
+    room("ModelStandIn", ["HTTPServer", "JSON"], path: "Tests/ModelStandIn"),
+    .executableTarget(
+      name: "botburrow-model-standin", dependencies: ["ModelStandIn", "JSON"], path: "Tests/ModelStandInCommand",
+      swiftSettings: strict),
+    tests("ModelStandInTests", ["ModelStandIn", "HTTPClient", "JSON"]),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
     room("Leftovers", ["JSON", "Linux"], path: "Tests/Leftovers"),
