@@ -43,6 +43,17 @@ public struct CustomExecutor: Executor {
       "BOTBURROW_GATEWAY_TOKEN": context.gatewayToken,
     ]
     own["BOTBURROW_POST_ID"] = context.postID
+    if let model = context.model {
+      own["BOTBURROW_MODEL"] = context.agent.definition.brain.model
+      if model.dialects.contains(.anthropic) {
+        own["ANTHROPIC_BASE_URL"] = model.url
+        own["ANTHROPIC_API_KEY"] = context.gatewayToken
+      }
+      if !model.dialects.isDisjoint(with: [.openAIChat, .openAIResponses]) {
+        own["OPENAI_BASE_URL"] = "\(model.url)/v1"
+        own["OPENAI_API_KEY"] = context.gatewayToken
+      }
+    }
     for server in context.servers {
       own["MCP_\(server.name.uppercased().replacing("-", with: "_"))_URL"] = server.url
     }
@@ -62,10 +73,7 @@ public struct CustomExecutor: Executor {
   /// if the program ended with 0.
   public func interpret(_ output: ExecutorOutput) -> AgentAnswer {
     if output.isTruncated {
-      return AgentAnswer(
-        .failed(
-          "the agent wrote more than the \(output.output.count) bytes that are kept; let it write less, or raise activation.max_output"
-        ))
+      return AgentAnswer(.failed(output.tooMuch))
     }
     guard let text = String(validating: output.output, as: UTF8.self)?.trimmed else {
       return AgentAnswer(.failed("the agent's output is not UTF-8 text"))
@@ -73,9 +81,7 @@ public struct CustomExecutor: Executor {
     if let answer = structured(text) { return answer }
     switch output.exit {
     case .code(0): return AgentAnswer(text.isEmpty ? .nothingToSay : .text(text))
-    case .code(let code): return AgentAnswer(.failed("the agent ended with exit code \(code)\(lastWords(output))"))
-    case .signal(let signal):
-      return AgentAnswer(.failed("the agent was ended by signal \(signal)\(lastWords(output))"))
+    case .code, .signal: return AgentAnswer(.failed(output.ending(of: "the agent")))
     }
   }
 
@@ -89,7 +95,7 @@ public struct CustomExecutor: Executor {
       AgentAnswer(outcome, usage: usage, postID: object["post_id"]?.string)
     }
     if let error = object["error"], error != .null {
-      return answer(.failed("the agent says: \(oneLine(error.string ?? "an error that isn't text"))"))
+      return answer(.failed("the agent says: \((error.string ?? "an error that isn't text").oneLine)"))
     }
     if object["nothing_to_say"]?.bool == true { return answer(.nothingToSay) }
     guard let text = object["answer"]?.string?.trimmed else {
@@ -101,35 +107,10 @@ public struct CustomExecutor: Executor {
   private func usage(_ value: JSONValue) -> AgentAnswer.Usage? {
     guard value.object != nil else { return nil }
     var usage = AgentAnswer.Usage()
-    // A program of anybody's: numbers that can't be are not taken.
-    usage.tokensInput = value["tokens_input"]?.integer.flatMap { Int(exactly: $0) }.flatMap { $0 >= 0 ? $0 : nil } ?? 0
-    usage.tokensOutput =
-      value["tokens_output"]?.integer.flatMap { Int(exactly: $0) }.flatMap { $0 >= 0 ? $0 : nil } ?? 0
+    usage.tokensInput = value["tokens_input"]?.count ?? 0
+    usage.tokensOutput = value["tokens_output"]?.count ?? 0
     usage.costUSD = value["cost_usd"]?.double.flatMap { $0 >= 0 && $0.isFinite ? $0 : nil } ?? 0
     usage.model = value["model"]?.string
     return usage
-  }
-
-  private func lastWords(_ output: ExecutorOutput) -> String {
-    let lines = String(decoding: output.errorOutput, as: UTF8.self).split(whereSeparator: \.isNewline)
-    guard let last = lines.last(where: { !$0.allSatisfy(\.isWhitespace) }) else { return "" }
-    return "; its last words: \(oneLine(String(last)))"
-  }
-
-  /// What strangers wrote, fit for a log line: no control characters, at most 200 of it.
-  private func oneLine(_ text: String) -> String {
-    let clean = String(
-      String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
-    return clean.count > 200 ? clean.prefix(200) + "…" : clean
-  }
-}
-
-extension String {
-  /// Without blank characters at both ends.
-  fileprivate var trimmed: String {
-    guard let start = firstIndex(where: { !$0.isWhitespace }), let end = lastIndex(where: { !$0.isWhitespace }) else {
-      return ""
-    }
-    return String(self[start...end])
   }
 }

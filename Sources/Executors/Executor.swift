@@ -4,25 +4,44 @@ import Agents
 public protocol Executor: Sendable {
   /// The kind of agent that it runs.
   static var kind: AgentDefinition.Kind { get }
+  /// The program that it starts, where it is one that an administrator installs; nil for programs of the definition's.
+  static var tool: Tool? { get }
+  /// What a definition asks for that the tool can't do: one sentence each. Such an agent isn't started.
+  static func problems(_ definition: AgentDefinition) -> [String]
   /// What to start for an activation.
   func prepare(_ context: ExecutorContext) throws(ExecutorError) -> ExecutorPlan
   /// What the program's end means. Budget, time-outs and the like are for the caller to know; they come first.
   func interpret(_ output: ExecutorOutput) -> AgentAnswer
 }
 
+extension Executor {
+  /// None.
+  public static var tool: Tool? { nil }
+  /// None.
+  public static func problems(_ definition: AgentDefinition) -> [String] { [] }
+}
+
 /// The executors that there are.
 public enum Executors {
   /// One of each kind.
-  public static let all: [any Executor] = [CustomExecutor()]
+  public static let all: [any Executor] = [
+    ClaudeCodeExecutor(), CodexExecutor(), AiderExecutor(), GooseExecutor(), OpenCodeExecutor(), CustomExecutor(),
+  ]
   /// Kinds of agent that can be run.
   public static var kinds: [AgentDefinition.Kind] { all.map { type(of: $0).kind } }
 
-  /// The executor for an agent, or an error that names those that there are.
+  /// The executor for an agent, or an error that names those that there are, or what the agent's tool can't do.
   public static func executor(for agent: AgentDefinition) throws(ExecutorError) -> any Executor {
     guard let executor = all.first(where: { type(of: $0).kind == agent.kind }) else {
       throw .notAvailable(agentID: agent.id, kind: agent.kind, available: kinds)
     }
+    if let problem = type(of: executor).problems(agent).first { throw .cannot(agentID: agent.id, problem) }
     return executor
+  }
+
+  /// What the agent's tool can't do of what its definition asks for; empty also for kinds without an executor.
+  public static func problems(_ agent: AgentDefinition) -> [String] {
+    all.first { type(of: $0).kind == agent.kind }.map { type(of: $0).problems(agent) } ?? []
   }
 }
 
@@ -191,6 +210,12 @@ public enum ExecutorError: Error, Sendable, Hashable, CustomStringConvertible {
   case noCommand(agentID: String)
   /// The definition sets a variable that belongs to the executor.
   case reservedVariable(agentID: String, name: String)
+  /// The definition asks for what its tool can't do.
+  case cannot(agentID: String, String)
+  /// The operator configured no provider for the agent's model.
+  case noModel(agentID: String, kind: AgentDefinition.Kind)
+  /// The provider speaks nothing that the tool speaks.
+  case wrongDialect(agentID: String, kind: AgentDefinition.Kind, speaks: [String], provider: [String])
   /// A text that no program can be given.
   case unusable(agentID: String, what: String)
 
@@ -204,6 +229,13 @@ public enum ExecutorError: Error, Sendable, Hashable, CustomStringConvertible {
       "agent '\(agentID)' is of type 'custom' and has no 'executor.command'; name the program to run there"
     case .reservedVariable(let agentID, let name):
       "agent '\(agentID)' sets \(name) in 'executor.env', but that variable is set for every agent; use another name"
+    case .cannot(let agentID, let sentence): "agent '\(agentID)': \(sentence)"
+    case .noModel(let agentID, let kind):
+      "agent '\(agentID)' is of type '\(kind.rawValue)' and no provider serves its model; configure the one that "
+        + "'brain.provider' names under 'models.providers'"
+    case .wrongDialect(let agentID, let kind, let speaks, let provider):
+      "agent '\(agentID)' is of type '\(kind.rawValue)', which speaks \(speaks.joined(separator: " or ")); its provider "
+        + "speaks \(provider.isEmpty ? "nothing" : provider.joined(separator: ", "))"
     case .unusable(let agentID, let what):
       "agent '\(agentID)': \(what) in 'executor' can't be handed to a program; take out '=' in names and NUL characters"
     }
