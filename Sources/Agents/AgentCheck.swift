@@ -10,10 +10,12 @@ public struct AgentCheck: Sendable, Hashable {
   ///   - executors: kinds of agent that this build can run.
   ///   - servers: MCP servers that the operator configured, with the built-in ones.
   ///   - profiles: names of sandbox profiles; nil where they aren't known here.
+  ///   - tool: what the definition asks for that the agent's tool can't do, for whoever knows the tools.
   ///   - sandbox: what is wrong with what the definition asks of its sandbox, for whoever knows the profiles.
   public init(
     _ agent: LoadedAgent, executors: [AgentDefinition.Kind], servers: Set<String> = ["hub"],
-    profiles: Set<String>? = nil, sandbox: (AgentDefinition) -> [String] = { _ in [] }
+    profiles: Set<String>? = nil, tool: (AgentDefinition) -> [String] = { _ in [] },
+    sandbox: (AgentDefinition) -> [String] = { _ in [] }
   ) {
     let definition = agent.definition
     var problems: [String] = []
@@ -34,14 +36,14 @@ public struct AgentCheck: Sendable, Hashable {
         problems.append("skill '\(skill.name)' requires grant '\(grant)', which the agent doesn't hold")
       }
     }
-    if let profile = definition.sandbox.profile, let profiles, !profiles.contains(profile) {
+    if let profiles, !profiles.contains(definition.profile) {
       problems.append(
-        "sandbox profile '\(profile)' doesn't exist; there are: \(profiles.sorted().joined(separator: ", "))")
+        "sandbox profile '\(definition.profile)' doesn't exist; there are: \(profiles.sorted().joined(separator: ", "))")
     }
     if definition.sandbox.withoutNetwork, definition.grants.contains(where: { $0.service == "hub" }) {
       problems.append("'sandbox.network' is none, but a grant 'hub:…' needs the gateway; take one of them away")
     }
-    problems += sandbox(definition)
+    problems += tool(definition) + sandbox(definition)
     if agent.systemPrompt.isEmpty { problems.append("system-prompt.md is missing or empty") }
     self.problems = problems.map { "\(agent.file): \($0)" }
     summary = Self.summary(agent)
@@ -61,7 +63,7 @@ public struct AgentCheck: Sendable, Hashable {
       "activated by: \(list(calls))",
       "may use: \(list(definition.grants.map(\.description)))",
       "MCP servers: \(list(definition.mcpServers.map(\.name))); skills: \(list(agent.skills.map(\.name)))",
-      "shell: \(shell(definition.shell)); sandbox profile: \(definition.sandbox.profile ?? "default")",
+      "shell: \(shell(definition.shell)); sandbox profile: \(definition.profile)",
       "at most \(definition.limits.maxDailyPosts) posts and \(definition.limits.maxDailyComments) comments a day, "
         + "\(definition.limits.maxResponsesPerThread) in a thread",
     ]

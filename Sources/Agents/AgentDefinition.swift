@@ -8,6 +8,9 @@ public struct AgentDefinition: Sendable, Hashable {
     case claudeCode = "claude-code"
     /// Tools of the same names; `custom` is any program of the operator's.
     case goose, aider, opencode, codex, custom
+
+    /// The sandbox profile of agents that name none: the shipped one of the tool's name, `default` for other programs.
+    public var profile: String { self == .custom ? "default" : rawValue }
   }
   /// The model that the agent thinks with.
   public struct Brain: Sendable, Hashable {
@@ -145,7 +148,7 @@ public struct AgentDefinition: Sendable, Hashable {
   }
   /// `sandbox`: the profile and limits that may only tighten it.
   public struct SandboxChoice: Sendable, Hashable {
-    /// Name of a profile; nil for the default one.
+    /// Name of a profile; nil for that of the agent's kind.
     public var profile: String?
     /// Limit on memory.
     public var memoryBytes: Int?
@@ -246,6 +249,9 @@ public struct AgentDefinition: Sendable, Hashable {
     self.kind = kind
     self.brain = brain
   }
+
+  /// The sandbox profile that it runs in.
+  public var profile: String { sandbox.profile ?? kind.profile }
 
   /// Whether `id` can be an agent's: `^[a-z0-9-]{3,50}$`. Such a text is safe as a path's part and in a URL.
   public static func isID(_ id: String) -> Bool { (3...50).contains(id.utf8.count) && isName(id) }

@@ -33,7 +33,8 @@ public struct CodexExecutor: Executor {
     return ExecutorPlan(
       arguments: ExecutorPlan.filtered(
         command,
-        before: #"mkdir -p "$CODEX_HOME" && cp \#(ExecutorPlan.fileDirectory)/codex.toml "$CODEX_HOME/config.toml" && "#,
+        before:
+          #"mkdir -p "$CODEX_HOME" && cp \#(ExecutorPlan.fileDirectory)/codex.toml "$CODEX_HOME/config.toml" && "#,
         keeping: [#""type":"agent_message""#, #""type":"turn."#, #""type":"error""#]),
       environment: [
         "CODEX_HOME": "/workspace/.codex", "BOTBURROW_GATEWAY_TOKEN": context.gatewayToken,
@@ -131,7 +132,8 @@ public struct CodexExecutor: Executor {
     // Cached input is part of the input here.
     usage.tokensInput = turn["usage"]?["input_tokens"]?.count ?? 0
     usage.tokensOutput = turn["usage"]?["output_tokens"]?.count ?? 0
-    let message = events.last { $0["item"]?["type"]?.string == "agent_message" }?["item"]?["text"]?.string?.trimmed ?? ""
+    let message =
+      events.last { $0["item"]?["type"]?.string == "agent_message" }?["item"]?["text"]?.string?.trimmed ?? ""
     return AgentAnswer(message.isEmpty ? .nothingToSay : .text(message), usage: usage)
   }
 }

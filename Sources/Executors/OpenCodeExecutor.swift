@@ -39,8 +39,7 @@ public struct OpenCodeExecutor: Executor {
     let definition = context.agent.definition
     var bash: JSONValue = "deny"
     if definition.shell.enabled {
-      // An object has no order of its own: they are written by their names, and the last that fits counts. '*' comes before
-      // every letter; what is blocked begins with '*' as well, and has its turn in `blocked`.
+      // The last rule that fits counts, and rules are written in the order of their names: '*' comes before every letter.
       var rules: [String: JSONValue] = ["*": definition.shell.allowedCommands.isEmpty ? "allow" : "deny"]
       for command in definition.shell.allowedCommands {
         rules[command] = "allow"
@@ -72,7 +71,7 @@ public struct OpenCodeExecutor: Executor {
     ]
   }
 
-  /// A rule of opencode's would have to come last to block, and a configuration that is made of names can't promise that.
+  /// What blocks would have to come last, and rules are in the order of their names, where '*' is first.
   public static func problems(_ definition: AgentDefinition) -> [String] {
     guard definition.shell.enabled, !definition.shell.blockedPatterns.isEmpty else { return [] }
     return [

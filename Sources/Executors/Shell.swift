@@ -7,7 +7,8 @@ enum Shell {
     guard definition.shell.enabled else { return [] }
     let shell = definition.shell
     let keys = [
-      shell.allowedCommands.isEmpty ? nil : "allowed_commands", shell.blockedPatterns.isEmpty ? nil : "blocked_patterns",
+      shell.allowedCommands.isEmpty ? nil : "allowed_commands",
+      shell.blockedPatterns.isEmpty ? nil : "blocked_patterns",
     ].compactMap { $0 }
     guard !keys.isEmpty else { return [] }
     return [

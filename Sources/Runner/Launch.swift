@@ -47,7 +47,7 @@ struct Launch: Sendable {
     }
     let choice = definition.sandbox
     request = SandboxRequest(
-      activationID: task.activationID, profile: choice.profile ?? policy.standardProfile,
+      activationID: task.activationID, profile: definition.profile,
       arguments: plan.arguments, environment: plan.environment,
       listeners: hasHubTools ? [.init(name: MCPServer.name, port: policy.hubPort)] : [],
       files: plan.files.map { .init(path: $0.path) },

@@ -79,8 +79,6 @@ public struct RunnerPolicy: Sendable, Hashable {
   public var hubPort: UInt16 = 8001
   /// The TCP port of the model gateway inside every sandbox whose agent has a model.
   public var modelPort: UInt16 = 8000
-  /// The profile of an agent that names none.
-  public var standardProfile = "default"
   /// Posts of the feed that an exploration is shown.
   public var feedSize = 20
 

@@ -30,8 +30,8 @@ extension AgentDefinition.SandboxChoice {
   /// Where it asks for more than its profile gives, or for what no profile can do: one sentence each.
   /// - Parameters:
   ///   - source: where the profiles are.
-  ///   - standard: the profile of definitions that name none.
-  public func problems(in source: ProfileSource, standard: String = RunnerPolicy().standardProfile) -> [String] {
+  ///   - standard: the profile where it names none.
+  public func problems(in source: ProfileSource, standard: String = AgentDefinition.Kind.custom.profile) -> [String] {
     do throws(ProfileError) {
       let profile = try ProfileFile.load(profile ?? standard, from: source).profile
       return profile.excesses(limits, tightening)

@@ -86,7 +86,10 @@ struct AgentsCheck: ParsableCommand {
       let agent = try await source.load(id)
       let check = AgentCheck(
         agent, executors: Executors.kinds, profiles: profiles.map { Set($0.names()) },
-        sandbox: { definition in profiles.map { definition.sandbox.problems(in: $0) } ?? [] })
+        tool: Executors.problems,
+        sandbox: { definition in
+          profiles.map { definition.sandbox.problems(in: $0, standard: definition.kind.profile) } ?? []
+        })
       return (check.problems, check.summary)
     } catch {
       return ("\(error)".split(separator: "\n").map(String.init), [])
