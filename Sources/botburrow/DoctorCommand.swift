@@ -10,7 +10,10 @@ struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
     abstract: "Look at this machine: what the system needs, what it has, what to do.",
-    discussion: "Exit 1 if something is missing without which no sandbox can be made.")
+    discussion: """
+      Exit 1 if something is missing without which no sandbox can be made. As root it makes a sandbox, and asks the tools \
+      that it finds for their versions inside; a version that was not tested may well work.
+      """)
 
   @Flag(help: "Print JSON instead of a table.") var json = false
   @Option(help: "Directory of profiles.") var profiles: String?
@@ -117,7 +120,7 @@ struct DoctorCommand: ParsableCommand {
       }
     }
     findings.append(trial())
-    return findings
+    return findings + ToolFindings.read(profiles: profiles, from: source)
   }
 
   /// The proof: one sandbox, made and gone.
