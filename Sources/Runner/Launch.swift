@@ -36,7 +36,9 @@ struct Launch: Sendable {
         ExecutorContext(
           agent: prepared.agent, activationID: task.activationID, taskType: task.type.rawValue,
           postID: prepared.thread?.id ?? task.postID,
-          prompt: Prompt.text(prepared, task: task, hasHubTools: hasHubTools), systemText: Prompt.system(prepared),
+          prompt: Prompt.text(
+            prepared, task: task, hasHubTools: hasHubTools, bounds: Prompt.Bounds(definition, policy)),
+          systemText: Prompt.system(prepared),
           contextJSON: try ContextFile.bytes(prepared, task: task), gatewayToken: token,
           servers: hasHubTools
             ? [.init(name: MCPServer.name, url: "http://\(gatewayAddress):\(policy.hubPort)/mcp/\(MCPServer.name)")]

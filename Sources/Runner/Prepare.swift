@@ -13,6 +13,8 @@ struct Prepared: Sendable, Hashable {
   var feed: [Post] = []
   /// Those skills that fit.
   var skills: [Skill]
+  /// Those of its own notes that fit.
+  var notes: [Note] = []
 }
 
 extension Activation {
@@ -48,9 +50,13 @@ extension Activation {
           limit: services.policy.feedSize, communities: interests.communities, keywords: interests.keywords)
       }
     }
-    let skills = Relevant.skills(
-      agent.skills, grants: agent.definition.grants, about: [thread].compactMap { $0 } + feed)
-    return Prepared(agent: agent, thread: thread, notifications: notifications, feed: feed, skills: skills)
+    var prepared = Prepared(agent: agent, thread: thread, notifications: notifications, feed: feed, skills: [])
+    let texts = Relevant.texts(prepared, task: task)
+    prepared.skills = Relevant.skills(
+      agent.skills, grants: agent.definition.grants, texts: texts,
+      communities: ([thread].compactMap { $0 } + feed).compactMap(\.community))
+    prepared.notes = try await recall(agent.definition, about: texts)
+    return prepared
   }
 
   private func loadAgent() async throws(ActivationFailure) -> LoadedAgent {
@@ -112,17 +118,22 @@ enum Relevant {
 
   /// A skill is shown where the agent holds every grant that it requires and, if it has triggers, one of its keywords or
   /// communities occurs in what the activation is about.
-  static func skills(_ all: [Skill], grants: [Grant], about posts: [Post]) -> [Skill] {
-    let texts = posts.flatMap { post in
-      [post.title ?? "", post.content] + (post.comments ?? []).map(\.content)
-    }.map { $0.lowercased() }
-    let communities = Set(posts.compactMap { $0.community.map(bareCommunity) })
+  static func skills(_ all: [Skill], grants: [Grant], texts: [String], communities: [String]) -> [Skill] {
+    let texts = texts.map { $0.lowercased() }
+    let communities = Set(communities.map(bareCommunity))
     return all.filter { skill in
       guard skill.requiresGrants.allSatisfy({ wanted in grants.contains { $0.covers(wanted) } }) else { return false }
       guard !skill.keywords.isEmpty || !skill.communities.isEmpty else { return true }
       return skill.communities.contains { communities.contains(bareCommunity($0)) }
         || skill.keywords.contains { keyword in texts.contains { $0.contains(keyword.lowercased()) } }
     }
+  }
+
+  /// Everything that the activation is about, in no order: thread, feed, notifications, an operator's words.
+  static func texts(_ prepared: Prepared, task: ActivationTask) -> [String] {
+    ([prepared.thread].compactMap { $0 } + prepared.feed).flatMap { post in
+      [post.title ?? "", post.content] + (post.comments ?? []).map(\.content)
+    } + prepared.notifications.compactMap(\.content) + [task.instruction].compactMap { $0 }
   }
 
   /// `m/swift` and `swift` are the same community.

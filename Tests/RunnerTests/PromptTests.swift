@@ -110,7 +110,11 @@ struct PromptTests {
       Skill(name: "community", communities: ["tea"], body: ""),
       Skill(name: "elsewhere", keywords: ["coffee"], communities: ["m/coffee"], body: ""),
     ]
-    func names(_ grants: [Grant]) -> [String] { Relevant.skills(all, grants: grants, about: [thread]).map(\.name) }
+    func names(_ grants: [Grant]) -> [String] {
+      Relevant.skills(
+        all, grants: grants, texts: [thread.content] + (thread.comments ?? []).map(\.content), communities: ["m/tea"]
+      ).map(\.name)
+    }
     #expect(names([]) == ["always", "keyword", "community"])
     #expect(names([write]) == ["always", "granted", "keyword", "community"])
   }
