@@ -31,9 +31,10 @@ func mapPlan(_ request: launch_request) -> MappedPlan {
 func interpret(_ plan: MappedPlan) -> Never {
   var cursor = plan.base + MemoryLayout<plan_header>.size
   var index: UInt32 = 0
+  var secrets = Secrets()
   while index < plan.header.operations {
     let operation = Operation(base: cursor)
-    let answer = operation.fault ?? perform(operation, index: index)
+    let answer = operation.fault ?? perform(operation, index: index, &secrets)
     if answer < 0 { fail(operation: index, answer) }
     cursor += (Int(operation.header.length) + 7) & ~7
     index += 1
@@ -59,7 +60,7 @@ struct Operation {
   var dataLength: Int { Int(header.data_length) }
 }
 
-private func perform(_ operation: Operation, index: UInt32) -> Int {
+private func perform(_ operation: Operation, index: UInt32, _ secrets: inout Secrets) -> Int {
   switch plan_code(rawValue: operation.code) {
   case PLAN_SET_IDENTITY: return setIdentity(user: operation.first, group: operation.second)
   case PLAN_UNSHARE: return call(NR_unshare.number, operation.first)
@@ -75,6 +76,7 @@ private func perform(_ operation: Operation, index: UInt32) -> Int {
   case PLAN_MAKE_DIRECTORY: return makeDirectory(operation.path, mode: operation.first)
   case PLAN_COPY_FILE:
     return makeFile(operation.path, mode: operation.first) { file in copy(from: operation.second, to: file) }
+  case PLAN_MAP_SECRETS: return secrets.map(operation.first)
   case PLAN_WRITE:
     let file = call(NR_openat.number, currentDirectory, operation.path, 1 | closeOnExec)
     if file < 0 { return file }
@@ -109,7 +111,7 @@ private func perform(_ operation: Operation, index: UInt32) -> Int {
     report(REPORT_READY)
     awaitOrder(ORDER_START)
     return 0
-  case PLAN_RUN: run(operation, index: index)
+  case PLAN_RUN: run(operation, index: index, secrets)
   default: return -Int(EINVAL)
   }
 }

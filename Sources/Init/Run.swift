@@ -2,7 +2,7 @@ import CInit
 import CPlan
 
 /// Starts the program and stays: reaps orphans, relays signals, ends with the program or with the supervisor.
-func run(_ operation: Operation, index: UInt32) -> Never {
+func run(_ operation: Operation, index: UInt32, _ secrets: Secrets) -> Never {
   let signals = blockSignals()
   if signals < 0 { fail(operation: index, signals) }
 
@@ -13,7 +13,7 @@ func run(_ operation: Operation, index: UInt32) -> Never {
   // A plain fork: CLONE_* flags none, SIGCHLD at its end.
   let child = call(NR_clone.number, signalChild)
   if child < 0 { fail(operation: index, child) }
-  if child == 0 { execute(operation, failures: Int(pipe.1)) }
+  if child == 0 { execute(operation, failures: Int(pipe.1), secrets) }
   _ = call(NR_close.number, Int(pipe.1))
   // The program's streams are the program's alone: who reads them must see their end when it ends.
   _ = call(NR_close.number, 0)
@@ -39,7 +39,7 @@ private func blockSignals() -> Int {
 }
 
 /// In the child: an own session, every signal as it was, and the program in our place.
-private func execute(_ operation: Operation, failures: Int) -> Never {
+private func execute(_ operation: Operation, failures: Int, _ secrets: Secrets) -> Never {
   // No controlling terminal: nothing to push input into (TIOCSTI is denied besides).
   _ = call(NR_setsid.number)
   var none: UInt64 = 0
@@ -47,8 +47,9 @@ private func execute(_ operation: Operation, failures: Int) -> Never {
   let tables = operation.data.load(as: plan_run.self)
   let candidates = relocate(operation.data, Int(tables.candidates))
   let arguments = relocate(operation.data, Int(tables.arguments))
-  let environment = relocate(operation.data, Int(tables.environment))
-  var answer = call(NR_chdir.number, operation.path)
+  let plain = relocate(operation.data, Int(tables.environment))
+  let environment = secrets.put(before: plain)
+  var answer = environment == nil ? -Int(EINVAL) : call(NR_chdir.number, operation.path)
   if answer >= 0 {
     answer = -Int(ENOENT)
     var index = 0

@@ -58,7 +58,8 @@
         activationID: "fault-\(number)", profile: "faults", arguments: arguments,
         listeners: [.init(name: "hub", port: 8080)], files: [.init(path: "note")])
       request.workspace = workspace
-      try connection.spawn(request, streams: [null, null, null], files: [[1]])
+      request.hasSecrets = true
+      try connection.spawn(request, streams: [null, null, null], files: [[1]], secrets: ["TOKEN": "x"])
       // Who has refused by now reads no signal.
       try? connection.signal(SIGCONT)
       while true { if case .ended(let receipt) = try connection.next() { return receipt } }

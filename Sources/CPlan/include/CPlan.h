@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #define PLAN_MAGIC 0x4e504242u /* "BBPN" */
-#define PLAN_VERSION 2u
+#define PLAN_VERSION 3u
 
 // Descriptors that a launcher has for itself, and PID 1 never.
 enum launcher_descriptor {
@@ -76,6 +76,7 @@ enum plan_code {
   PLAN_ATTACH_TREE,         // path: target, argument: descriptor of a detached mount
   PLAN_MAKE_DIRECTORY,      // path, argument: mode
   PLAN_COPY_FILE,           // path, argument: mode, descriptor of the content
+  PLAN_MAP_SECRETS,         // argument: descriptor of "NAME=value" texts, each with its NUL, for the program's environment
   PLAN_WRITE,               // path: existing file, data
   PLAN_MASK_FILE,           // path: hidden under /dev/null
   PLAN_MASK_DIRECTORY,      // path: hidden under an empty read-only tmpfs
@@ -95,7 +96,9 @@ enum plan_code {
 };
 
 // Data of PLAN_RUN: a plan_run, then the pointer tables (filled in by init), then the strings.
-// Offsets in the tables are from the start of the data; each table ends with a 0.
+// Offsets in the tables are from the start of the data; each table ends with a 0. Before the environment's table there is
+// room for PLAN_SECRETS_LIMIT entries where the plan has PLAN_MAP_SECRETS.
+#define PLAN_SECRETS_LIMIT 64
 struct plan_run {
   uint32_t candidates;  // offset of a table of paths to try in order
   uint32_t arguments;   // offset of a table

@@ -13,6 +13,8 @@ public enum InsideOperation: Sendable, Hashable {
   case attach(descriptor: Int, at: String)
   case makeDirectory(String, mode: Int)
   case copyFile(descriptor: Int, to: String, mode: Int)
+  /// Keeps the texts of this descriptor for the program's environment, before the descriptor is closed.
+  case mapSecrets(descriptor: Int)
   case write(String, to: String)
   case maskFile(String)
   case maskDirectory(String)
@@ -62,6 +64,8 @@ public enum InsideOperation: Sendable, Hashable {
     public var arguments: [String]
     /// `NAME=value`
     public var environment: [String]
+    /// Variables that the plan doesn't hold come before these.
+    public var hasSecrets = false
     /// Inside, entered after the root has changed.
     public var workingDirectory: String
   }
@@ -82,6 +86,7 @@ extension InsideOperation: CustomStringConvertible {
     case .attach: "attach mount"
     case .makeDirectory: "make directory"
     case .copyFile: "copy file"
+    case .mapSecrets: "map secrets"
     case .write: "write"
     case .maskFile: "mask file"
     case .maskDirectory: "mask directory"
@@ -111,6 +116,7 @@ extension InsideOperation: CustomStringConvertible {
     case .attach(let descriptor, let path): "\(descriptor) on \(path)"
     case .makeDirectory(let path, let mode): "\(path) (\(octal(mode)))"
     case .copyFile(let descriptor, let path, let mode): "\(descriptor) to \(path) (\(octal(mode)))"
+    case .mapSecrets(let descriptor): "\(descriptor)"
     case .maskFile(let path), .maskDirectory(let path), .readOnly(let path): path
     case .write(let text, let path): "'\(text)' to \(path)"
     case .limit(let resource, let value): "\(resource) \(value)"

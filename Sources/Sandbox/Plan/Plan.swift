@@ -8,6 +8,8 @@ public struct Plan: Sendable, Hashable {
   public enum Handed: Sendable, Hashable {
     /// A file of the request, by its place there.
     case file(index: Int)
+    /// The request's secret environment.
+    case secrets
     /// The agent's persistent workspace, of this many bytes.
     case workspace(agent: String, size: Int)
   }
@@ -119,6 +121,10 @@ private struct PlanBuilder {
       handed.append(.file(index: index))
       operations.append(.copyFile(descriptor: handed.count - 1, to: path, mode: 0o444))
     }
+    if request.hasSecrets {
+      handed.append(.secrets)
+      operations.append(.mapSecrets(descriptor: handed.count - 1))
+    }
   }
 
   /// In memory: what the profile lists, and in place of a persistent workspace that nobody asked for a passing one.
@@ -170,6 +176,7 @@ private struct PlanBuilder {
         InsideOperation.Program(
           candidates: candidates, arguments: request.arguments,
           environment: environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" },
+          hasSecrets: request.hasSecrets,
           workingDirectory: request.workingDirectory ?? environment["HOME"] ?? "/")))
   }
 

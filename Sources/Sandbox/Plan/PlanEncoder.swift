@@ -27,6 +27,7 @@ struct PlanEncoder {
     case .attach(let descriptor, let path): put(PLAN_ATTACH_TREE, [number(descriptor)], path: path)
     case .makeDirectory(let path, let mode): put(PLAN_MAKE_DIRECTORY, [mode], path: path)
     case .copyFile(let descriptor, let path, let mode): put(PLAN_COPY_FILE, [mode, number(descriptor)], path: path)
+    case .mapSecrets(let descriptor): put(PLAN_MAP_SECRETS, [number(descriptor)])
     case .write(let text, let path): put(PLAN_WRITE, path: path, data: Array(text.utf8))
     case .maskFile(let path): put(PLAN_MASK_FILE, path: path)
     case .maskDirectory(let path): put(PLAN_MASK_DIRECTORY, path: path)
@@ -95,15 +96,18 @@ struct PlanEncoder {
   /// Tables of offsets first, then the strings they point to.
   private func encode(_ program: InsideOperation.Program) -> [UInt8] {
     let lists = [program.candidates, program.arguments, program.environment]
+    let spare = program.hasSecrets ? Int(PLAN_SECRETS_LIMIT) : 0
     var tables = MemoryLayout<plan_run>.size
     var starts: [UInt32] = []
-    for list in lists {
+    for (index, list) in lists.enumerated() {
+      if index == 2 { tables += spare * 8 }
       starts.append(UInt32(tables))
       tables += (list.count + 1) * 8
     }
     var strings: [UInt8] = []
     var offsets: [UInt64] = []
-    for list in lists {
+    for (index, list) in lists.enumerated() {
+      if index == 2 { offsets += [UInt64](repeating: 0, count: spare) }
       for text in list {
         offsets.append(UInt64(tables + strings.count))
         strings += Array(text.utf8) + [0]

@@ -40,6 +40,7 @@
     case listen = "listen"
     case openWays = "open ways"
     case takeFile = "take file"
+    case takeSecrets = "take secrets"
     case openWorkspace = "open workspace"
     case makeImage = "make image"
     case attachImage = "attach image"

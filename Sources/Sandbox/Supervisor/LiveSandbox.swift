@@ -107,6 +107,13 @@ struct LiveSandbox {
           LinuxError("take file", request.files[index].path, code: EPERM, advice: "send a sealed memfd"))
       }
       return file
+    case .secrets:
+      let secrets = descriptors[3 + request.files.count]
+      try outside { _ throws(LinuxError) in
+        try Faults.point("take secrets")
+        try SecretEnvironment.check(secrets)
+      }
+      return secrets
     case .workspace(let agent, let size):
       try outside { _ throws(LinuxError) in try Faults.point("open workspace") }
       do throws(WorkspaceError) {

@@ -2,7 +2,7 @@ import JSON
 
 /// From the client, one JSON object a packet. Written and read by hand, as the answers are: a sandbox waits for it.
 struct ClientMessage: Sendable, Hashable {
-  /// First: what to run. Descriptors: stdin, stdout, stderr, then one sealed memfd per file.
+  /// First: what to run. Descriptors: stdin, stdout, stderr, then one sealed memfd per file, then one with secrets.
   var spawn: SandboxRequest?
   /// Later: a signal for the program's process group.
   var signal: Int32?
@@ -57,6 +57,7 @@ extension SandboxRequest {
       ]
       members["workingDirectory"] = workingDirectory.map { .string($0) }
       members["workspace"] = workspace.map { .string($0) }
+      if hasSecrets { members["secrets"] = true }
       if let tightening { members["tightening"] = try JSONValue(parsing: try JSON.encode(tightening)) }
       return .object(members)
     }
@@ -83,6 +84,10 @@ extension SandboxRequest {
     limits = try Limits(json: fields.value["limits"] ?? [:])
     workingDirectory = try fields.text("workingDirectory")
     workspace = try fields.text("workspace")
+    if let value = fields.value["secrets"] {
+      guard let flag = value.bool else { throw JSONError("'secrets' in the request must be true or false") }
+      hasSecrets = flag
+    }
     if let value = fields.value["tightening"] {
       tightening = try JSON.decode(Tightening.self, from: Array(value.compactText.utf8))
     }

@@ -68,8 +68,10 @@ extension SandboxRequest {
     if let name = environment.keys.first(where: { $0.isEmpty || $0.contains("=") }) {
       return "'\(name)' can't be the name of an environment variable"
     }
-    if descriptors != 3 + files.count {
-      return "\(files.count) files and 3 streams need \(3 + files.count) descriptors, \(descriptors) came"
+    let wanted = 3 + files.count + (hasSecrets ? 1 : 0)
+    if descriptors != wanted {
+      let secrets = hasSecrets ? ", secrets" : ""
+      return "\(files.count) files\(secrets) and 3 streams need \(wanted) descriptors, \(descriptors) came"
     }
     // With the sandbox's own they travel in one packet, which holds 250 (SCM_MAX_FD is 253).
     if files.count > 230 { return "\(files.count) files are more than 230; put some into one" }

@@ -15,6 +15,9 @@ public struct SandboxRequest: Sendable, Hashable {
   public var listeners: [Listener]
   /// Files under `/run/agent`, in the order of the descriptors that travel with the request.
   public var files: [File]
+  /// More of the environment travels as one sealed memfd, which the supervisor hands on unread: "NAME=value" texts, each with
+  /// its NUL. No message, plan or receipt holds it.
+  public var hasSecrets: Bool
   /// Less than the profile allows, where less will do.
   public var limits: Limits
   /// Absolute path inside; nil: the environment's HOME.
@@ -69,7 +72,7 @@ public struct SandboxRequest: Sendable, Hashable {
   public init(
     activationID: String, profile: String, arguments: [String], environment: [String: String] = [:],
     listeners: [Listener] = [], files: [File] = [], limits: Limits = Limits(), workingDirectory: String? = nil,
-    workspace: String? = nil
+    workspace: String? = nil, hasSecrets: Bool = false
   ) {
     self.activationID = activationID
     self.profile = profile
@@ -80,6 +83,7 @@ public struct SandboxRequest: Sendable, Hashable {
     self.limits = limits
     self.workingDirectory = workingDirectory
     self.workspace = workspace
+    self.hasSecrets = hasSecrets
   }
 }
 

@@ -24,9 +24,13 @@ public final class SandboxConnection: Sendable {
     SandboxConnection(try PacketSocket.connect(to: path))
   }
 
-  /// Asks for a sandbox. `streams`: the program's stdin, stdout, stderr; `files`: contents of `request.files`.
-  public func spawn(_ request: SandboxRequest, streams: [Descriptor], files: [[UInt8]]) throws {
-    let sealed = try zip(request.files, files).map { try Descriptor.sealed($1, name: $0.path) }
+  /// Asks for a sandbox. `streams`: the program's stdin, stdout, stderr; `files`: contents of `request.files`; `secrets`:
+  /// variables for a request that `hasSecrets`.
+  public func spawn(
+    _ request: SandboxRequest, streams: [Descriptor], files: [[UInt8]], secrets: [String: String] = [:]
+  ) throws {
+    var sealed = try zip(request.files, files).map { try Descriptor.sealed($1, name: $0.path) }
+    if request.hasSecrets { sealed.append(try SecretEnvironment.sealed(secrets)) }
     let message = try ClientMessage(spawn: request).bytes
     if message.count > PacketSocket.packetLimit {
       throw SandboxRefused(

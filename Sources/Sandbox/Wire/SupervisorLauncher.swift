@@ -5,7 +5,7 @@ import Synchronization
 
 /// Runs programs through a supervisor's socket and collects their output.
 public struct SupervisorLauncher: SandboxLauncher {
-  private let path: String
+  let path: String
   /// Standard error that is kept: the last so many bytes.
   private static let errorLimit = 64 << 10
 
@@ -131,7 +131,7 @@ private final class Collector: Sendable {
 }
 
 /// Blocking work on a thread of its own, so that it can't use up Swift's few.
-private func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
   try await withCheckedThrowingContinuation { continuation in
     Thread.detach { continuation.resume(with: Result(catching: body)) }
   }
