@@ -65,6 +65,7 @@ let package = Package(
     // Leaves
     room("JSON"),
     room("YAML", ["CYAML"]),
+    room("Addresses"),
     room("Linux", ["CLinux", "CSeccomp", "CCap"]),
     room("HTTPClient", ["CCurl", "JSON"]),
     room("Observe", ["JSON", "HTTPServer", log]),
@@ -72,7 +73,7 @@ let package = Package(
 
     // What the system reads
     room("Configuration", ["YAML"]),
-    room("Agents", ["YAML", "Configuration", "HTTPClient", crypto]),
+    room("Agents", ["YAML", "Configuration", "HTTPClient", "Addresses", crypto]),
     room("Hub", ["JSON", "HTTPClient"]),
 
     // Work and where it runs
@@ -88,14 +89,18 @@ let package = Package(
     room("Learn", ["Linux", "CLinux", "Sandbox", "JSON"]),
 
     // The daemons
-    room("Gateway", ["JSON", "HTTPServer", "Hub", "Agents", "Observe", log, crypto]),
+    room(
+      "Gateway",
+      [
+        "JSON", "HTTPServer", "HTTPClient", "Hub", "Agents", "Addresses", "Observe", log, crypto, nio, nioPosix,
+      ]),
     room("Executors", ["Agents", "Configuration", "JSON"]),
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
       "Runner",
       [
         "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Linux", "Sandbox", "Gateway",
-        "Executors", "HTTPServer", log,
+        "Executors", "HTTPServer", "HTTPClient", log,
       ]),
     room("Doctor", ["Linux", "JSON"]),
     room("LocalHub", ["JSON", "HTTPServer", "Observe", crypto]),
@@ -103,7 +108,7 @@ let package = Package(
       name: "botburrow",
       dependencies: [
         "Coordinator", "Runner", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux", "HTTPServer",
-        "HTTPClient", "Redis", "Work", "Hub", "Executors", "JSON", "Learn", "Doctor", arguments, log,
+        "HTTPClient", "Redis", "Work", "Hub", "Executors", "Gateway", "JSON", "Learn", "Doctor", arguments, log,
       ], swiftSettings: strict),
 
     .executableTarget(
@@ -132,6 +137,7 @@ let package = Package(
     tests("ModelStandInTests", ["ModelStandIn", "HTTPClient", "JSON"]),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),
+    tests("AddressesTests", ["Addresses"]),
     room("Leftovers", ["JSON", "Linux"], path: "Tests/Leftovers"),
     tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),
     .testTarget(
@@ -150,7 +156,9 @@ let package = Package(
     tests("AgentsTests", ["Agents", "Configuration", "YAML", "HTTPClient", "TestSupport"]),
     tests("ConfigurationTests", ["Configuration", "YAML", "TestSupport"]),
     tests("ObserveTests", ["Observe", "HTTPServer", "JSON", "TestSupport"]),
-    tests("GatewayTests", ["Gateway", "Agents", "Hub", "HTTPClient", "HTTPServer", "Observe", "JSON", "TestSupport"]),
+    tests(
+      "GatewayTests",
+      ["Gateway", "Agents", "Addresses", "Hub", "HTTPClient", "HTTPServer", "Linux", "Observe", "JSON", "TestSupport"]),
     tests(
       "CoordinatorTests",
       ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport", log]),

@@ -15,6 +15,13 @@ if [ -e "$destination/etc/botburrow/coordinator.yaml" ]; then
 else
   install -D -m 644 config/coordinator.yaml "$destination/etc/botburrow/coordinator.yaml"
 fi
+# The operator's word on tool servers, in the same way.
+for file in mcp-servers.yaml permissions.yaml; do
+  place=$destination/etc/botburrow/$file
+  if [ -e "$place" ]; then place=$place.new; fi
+  install -D -m 644 "config/$file" "$place"
+done
+install -d -m 750 "$destination/etc/botburrow/secrets"
 for unit in systemd/*.service systemd/*.socket; do
   [ -e "$unit" ] || continue
   install -D -m 644 "$unit" "$destination/etc/systemd/system/$(basename "$unit")"

@@ -8,12 +8,12 @@ public struct AgentCheck: Sendable, Hashable {
   /// Looks at an agent.
   /// - Parameters:
   ///   - executors: kinds of agent that this build can run.
-  ///   - servers: MCP servers that the operator configured, with the built-in ones.
+  ///   - files: what the operator decided about servers and grants.
   ///   - profiles: names of sandbox profiles; nil where they aren't known here.
   ///   - tool: what the definition asks for that the agent's tool can't do, for whoever knows the tools.
   ///   - sandbox: what is wrong with what the definition asks of its sandbox, for whoever knows the profiles.
   public init(
-    _ agent: LoadedAgent, executors: [AgentDefinition.Kind], servers: Set<String> = ["hub"],
+    _ agent: LoadedAgent, executors: [AgentDefinition.Kind], operator files: OperatorFiles = OperatorFiles(),
     profiles: Set<String>? = nil, tool: (AgentDefinition) -> [String] = { _ in [] },
     sandbox: (AgentDefinition) -> [String] = { _ in [] }
   ) {
@@ -24,15 +24,16 @@ public struct AgentCheck: Sendable, Hashable {
         "type '\(definition.kind.rawValue)' has no executor yet; available: "
           + executors.map(\.rawValue).joined(separator: ", "))
     }
-    for case .named(let name) in definition.mcpServers where !servers.contains(name) {
-      problems.append(
-        "MCP server '\(name)' is not configured; known here: \(servers.sorted().joined(separator: ", "))")
+    let granted = GrantedServers(definition, skills: agent.skills, operator: files)
+    for server in granted.missing { problems.append("MCP server '\(server.name)': \(server.reason)") }
+    if definition.mcpServers.contains(where: { $0.name == "hub" }), !granted.hasHub {
+      problems.append("MCP server 'hub': no grant 'hub:…' opens any of its tools")
     }
-    for server in definition.mcpServers where !definition.grants.contains(where: { $0.service == server.name }) {
-      problems.append("MCP server '\(server.name)' is listed, but no grant '\(server.name):…' opens any of its tools")
+    for grant in definition.grants where files.permissions.held([grant], by: definition.id).allowed.isEmpty {
+      problems.append("grant '\(grant)' doesn't hold: permissions.yaml denies it to '\(definition.id)'")
     }
     for skill in agent.skills {
-      for grant in skill.requiresGrants where !definition.grants.cover(grant) {
+      for grant in skill.requiresGrants where !granted.held.permit(grant) {
         problems.append("skill '\(skill.name)' requires grant '\(grant)', which the agent doesn't hold")
       }
     }
@@ -40,16 +41,16 @@ public struct AgentCheck: Sendable, Hashable {
       problems.append(
         "sandbox profile '\(definition.profile)' doesn't exist; there are: \(profiles.sorted().joined(separator: ", "))")
     }
-    if definition.sandbox.withoutNetwork, definition.grants.contains(where: { $0.service == "hub" }) {
-      problems.append("'sandbox.network' is none, but a grant 'hub:…' needs the gateway; take one of them away")
+    if definition.sandbox.withoutNetwork, granted.hasHub || !granted.servers.isEmpty {
+      problems.append("'sandbox.network' is none, but its tool servers need the gateway; take one of them away")
     }
     problems += tool(definition) + sandbox(definition)
     if agent.systemPrompt.isEmpty { problems.append("system-prompt.md is missing or empty") }
     self.problems = problems.map { "\(agent.file): \($0)" }
-    summary = Self.summary(agent)
+    summary = Self.summary(agent, granted)
   }
 
-  private static func summary(_ agent: LoadedAgent) -> [String] {
+  private static func summary(_ agent: LoadedAgent, _ granted: GrantedServers) -> [String] {
     let definition = agent.definition
     func list(_ words: [String]) -> String { words.isEmpty ? "nothing" : words.joined(separator: ", ") }
     var calls: [String] = []
@@ -61,12 +62,17 @@ public struct AgentCheck: Sendable, Hashable {
     return [
       "\(definition.id): \(tool ?? "is run by \(definition.kind.rawValue) with model \(definition.brain.model)")",
       "activated by: \(list(calls))",
-      "may use: \(list(definition.grants.map(\.description)))",
+      "may use: \(list(grantWords(granted.held)))",
       "MCP servers: \(list(definition.mcpServers.map(\.name))); skills: \(list(agent.skills.map(\.name)))",
       "shell: \(shell(definition.shell)); sandbox profile: \(definition.profile)",
       "at most \(definition.limits.maxDailyPosts) posts and \(definition.limits.maxDailyComments) comments a day, "
         + "\(definition.limits.maxResponsesPerThread) in a thread",
-    ]
+    ] + granted.words
+  }
+
+  private static func grantWords(_ held: HeldGrants) -> [String] {
+    let exceptions = held.denied.filter { denied in held.allowed.contains { denied.intersection($0) != nil } }
+    return held.allowed.map(\.description) + exceptions.map { "but not \($0)" }
   }
 
   private static func shell(_ shell: AgentDefinition.Shell) -> String {

@@ -49,6 +49,24 @@ public struct Configuration: Sendable, Hashable {
     /// The defaults.
     public init() {}
   }
+  /// Where the operator says which tool servers there are and who may use them.
+  public struct MCP: Sendable, Hashable {
+    /// The catalogue of servers, a file that must be there; nil: `mcp-servers.yaml` beside the configuration file, if it is
+    /// there.
+    public var servers: String?
+    /// Which grants of definitions hold, likewise; nil: `permissions.yaml`.
+    public var permissions: String?
+    /// Directory of the servers' secrets, `<server>.env` each; nil: `secrets`.
+    public var secrets: String?
+    /// The configuration file's own directory.
+    public var directory = "/etc/botburrow"
+    /// The sandbox profile of servers that name none.
+    public var profile = "sidecar"
+    /// The defaults.
+    public init() {}
+    /// Where the secrets are.
+    public var secretsDirectory: String { secrets ?? "\(directory)/secrets" }
+  }
   /// How claimed work is kept safe.
   public struct Work: Sendable, Hashable {
     /// A claim that isn't renewed for this long returns to its list.
@@ -112,6 +130,8 @@ public struct Configuration: Sendable, Hashable {
   public var definitions: Definitions?
   /// The part that runs sandboxes.
   public var supervisor = Supervisor()
+  /// Tool servers and who may use them.
+  public var mcp = MCP()
   /// How claimed work is kept safe.
   public var work = Work()
   /// What one activation may use.

@@ -35,7 +35,10 @@ extension Configuration {
       throw .unreadable(path: path, errno: error.code)
     }
     do {
-      return try parse(bytes, file: path, environment: environment)
+      var configuration = try parse(bytes, file: path, environment: environment)
+      let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+      configuration.mcp.directory = parts.isEmpty ? "." : parts.joined(separator: "/")
+      return configuration
     } catch {
       throw .invalid(error)
     }

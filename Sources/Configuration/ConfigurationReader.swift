@@ -16,6 +16,7 @@ extension Configuration {
       root.mapping("hub") { configuration.hub = readHub($0) }
       configuration.definitions = readDefinitions(root, environment)
       root.mapping("supervisor") { configuration.supervisor = readSupervisor($0) }
+      root.mapping("mcp") { readMCP($0, &configuration.mcp) }
       root.mapping("work") { configuration.work = readWork($0) }
       root.mapping("activation") { configuration.activation = readActivation($0) }
       root.mapping("metrics") { configuration.metrics = readMetrics($0) }
@@ -105,6 +106,13 @@ extension Configuration {
     var supervisor = Supervisor()
     supervisor.socket = reader.value("socket", .socketPath, default: supervisor.socket)
     return supervisor
+  }
+
+  private static func readMCP(_ reader: MappingReader, _ mcp: inout MCP) {
+    mcp.servers = reader.optional("servers", .nonEmptyString)
+    mcp.permissions = reader.optional("permissions", .nonEmptyString)
+    mcp.secrets = reader.optional("secrets", .nonEmptyString)
+    mcp.profile = reader.value("profile", .nonEmptyString, default: mcp.profile)
   }
 
   private static func readWork(_ reader: MappingReader) -> Work {

@@ -22,13 +22,17 @@ struct ConfigCheck: ParsableCommand {
   @Argument(help: "The file.") var file = SettingsOptions.standardPath
 
   func run() throws {
+    let files: OperatorFiles
     do {
-      _ = try Configuration.load(path: file, environment: SettingsOptions.environment())
+      let configuration = try Configuration.load(path: file, environment: SettingsOptions.environment())
+      files = try OperatorFiles(configuration.mcp)
     } catch {
       writeError("\(error)\n")
       throw ExitCode.failure
     }
     print("\(file): good")
+    let servers = files.servers.keys.sorted().joined(separator: ", ")
+    print("tool servers: hub\(servers.isEmpty ? "" : ", \(servers)")")
   }
 }
 
@@ -52,20 +56,25 @@ struct AgentsCheck: ParsableCommand {
   func run() throws {
     let signals = try SignalWatch([SIGINT, SIGTERM])
     let source: any DefinitionSource
+    var files = OperatorFiles()
     if let directory {
       source = DirectorySource(directory)
+      if let config {
+        files = try OperatorFiles(Configuration.load(path: config, environment: SettingsOptions.environment()).mcp)
+      }
     } else {
       let path = config ?? SettingsOptions.standardPath
       let configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
+      files = try OperatorFiles(configuration.mcp)
       source = try configuration.makeDefinitions(for: "agents check", HTTPClient(userAgent: "botburrow"))
     }
     let known = (try? Places.profiles(profiles)).map { ProfileSource(directory: $0) }
     let wrong = Outcome()
-    let json = json
+    let (json, operatorFiles) = (json, files)
     try Daemon.run(signals, stop: {}) {
       var reports: [JSONValue] = []
       for id in try await source.list() {
-        let report = await Self.check(id, source, known)
+        let report = await Self.check(id, source, operatorFiles, known)
         if !report.problems.isEmpty { wrong.set(id) }
         reports.append([
           "agent": .string(id), "problems": .array(report.problems.map { .string($0) }),
@@ -80,12 +89,12 @@ struct AgentsCheck: ParsableCommand {
   }
 
   private static func check(
-    _ id: String, _ source: any DefinitionSource, _ profiles: ProfileSource?
+    _ id: String, _ source: any DefinitionSource, _ files: OperatorFiles, _ profiles: ProfileSource?
   ) async -> (problems: [String], summary: [String]) {
     do {
       let agent = try await source.load(id)
       let check = AgentCheck(
-        agent, executors: Executors.kinds, profiles: profiles.map { Set($0.names()) },
+        agent, executors: Executors.kinds, operator: files, profiles: profiles.map { Set($0.names()) },
         tool: Executors.problems,
         sandbox: { definition in
           profiles.map { definition.sandbox.problems(in: $0, standard: definition.kind.profile) } ?? []

@@ -371,6 +371,7 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
         "test-agent: runs /bin/true", "activated by: mentions, replies, direct messages",
         "may use: hub:read, hub:write", "MCP servers: nothing; skills: nothing",
         "shell: no; sandbox profile: default", "at most 5 posts and 50 comments a day, 3 in a thread",
+        "tools of hub: the built-in server, called by the runner with the Hub's key",
       ])
   }
 
@@ -389,8 +390,7 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
       check.problems
         == [
           "type 'goose' has no executor yet; available: custom",
-          "MCP server 'github' is not configured; known here: hub",
-          "MCP server 'github' is listed, but no grant 'github:…' opens any of its tools",
+          "MCP server 'github': it isn't in the operator's mcp-servers.yaml; known here: hub",
           "skill 'post' requires grant 'hub:write', which the agent doesn't hold",
           "sandbox profile 'missing' doesn't exist; there are: coding, default",
           "system-prompt.md is missing or empty",
@@ -407,7 +407,7 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
       profiles: ["default"], sandbox: { ["'pids' is \($0.sandbox.pids ?? 0), more than there are"] })
     #expect(
       check.problems == [
-        "f: 'sandbox.network' is none, but a grant 'hub:…' needs the gateway; take one of them away",
+        "f: 'sandbox.network' is none, but its tool servers need the gateway; take one of them away",
         "f: 'pids' is 0, more than there are",
       ])
   }

@@ -74,7 +74,9 @@ private func documentedConfiguration() -> Configuration {
 
   @Test func shippedFileSaysTheSame() throws {
     let path = shippedPath()
-    #expect(try Configuration.load(path: path, environment: environment) == documentedConfiguration())
+    var expected = documentedConfiguration()
+    expected.mcp.directory = path.replacing("/coordinator.yaml", with: "")
+    #expect(try Configuration.load(path: path, environment: environment) == expected)
   }
 
   @Test func exampleForOneMachineLoads() throws {
@@ -91,7 +93,7 @@ private func documentedConfiguration() -> Configuration {
     let lines = text[optional.upperBound...].split(separator: "\n").dropFirst()
       // Keys are commented out with "# key:" or deeper; prose has no colon after its first word.
       .filter { $0.firstMatch(of: /^# +[a-z_]+:( |$)/) != nil }.map { $0.dropFirst(2) }
-    #expect(lines.count == 17)
+    #expect(lines.count == 19)
     let configuration = try Configuration.parse(
       lines.joined(separator: "\n").utf8, file: "f", environment: environment)
     #expect(configuration == Configuration())
@@ -107,6 +109,7 @@ private func documentedConfiguration() -> Configuration {
       definitions: {directory: /srv/agents}
       supervisor: {socket: /tmp/s}
       work: {lease: 3s, max_attempts: 2}
+      mcp: {servers: s.yaml, permissions: /p.yaml, secrets: /run/secrets, profile: tools}
       activation: {timeout: 90s, max_output: 64k}
       metrics: {coordinator: '[::1]:1', hybrid: 'unix:/run/h.sock'}
       log: {level: debug}
@@ -117,6 +120,10 @@ private func documentedConfiguration() -> Configuration {
     #expect(configuration.redisURL == "unix:///run/redis.sock")
     #expect(configuration.definitions == .directory("/srv/agents"))
     #expect(configuration.supervisor.socket == "/tmp/s")
+    #expect(configuration.mcp.servers == "s.yaml")
+    #expect(configuration.mcp.permissions == "/p.yaml")
+    #expect(configuration.mcp.secretsDirectory == "/run/secrets")
+    #expect(configuration.mcp.profile == "tools")
     #expect(configuration.work.lease == .seconds(3))
     #expect(configuration.work.maxAttempts == 2)
     #expect(configuration.activation.timeout == .seconds(90))
