@@ -11,12 +11,14 @@ public struct AuditRecord: Sendable, Hashable {
     case refused
     /// No such tool for this agent.
     case unknown
+    /// The server gave no answer that could be handed on.
+    case failed
   }
   /// The activation's UUID.
   public var activationID: String
   /// In whose name.
   public var agentID: String
-  /// `hub`.
+  /// `hub`, or the name of another server.
   public var server: String
   /// As the agent wrote it, shortened.
   public var tool: String

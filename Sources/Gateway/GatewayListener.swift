@@ -9,7 +9,7 @@ public actor GatewayListener {
   /// Nothing is served yet.
   public init() {}
 
-  /// Serves `server` at `/mcp/hub` on an address; usually a handed-over listening descriptor, which is closed at `stop`.
+  /// Serves `server` at `/mcp/<name>` on an address; usually a handed-over listening descriptor, which is closed at `stop`.
   /// - Returns: the bound TCP port, where there is one.
   /// - Throws: what the HTTP server reports when it can't listen.
   @discardableResult
@@ -19,18 +19,18 @@ public actor GatewayListener {
     options.maxBodyBytes = 1 << 20
     options.maxConnections = 16
     let http = try await HTTPServer.start(at: address, options: options) { request in
-      guard request.path == "/mcp/\(MCPServer.name)" else {
+      guard request.path == "/mcp/\(server.name)" else {
         return ServerResponse(
           status: 404, headers: [("Content-Type", "application/json")],
           body: try JSON.encode(
-            JSONValue.object(["error": .string("this gateway serves /mcp/\(MCPServer.name) alone")])))
+            JSONValue.object(["error": .string("this gateway serves /mcp/\(server.name) alone")])))
       }
       let answer = await server.handle(
         MCPRequest(method: request.method, headers: request.headers, body: request.body))
       guard let body = answer.body else { return ServerResponse(status: answer.status, headers: answer.headers) }
       return ServerResponse(
         status: answer.status, headers: answer.headers + [("Content-Type", "application/json")],
-        body: try JSON.encode(body))
+        body: Array(body.compactText.utf8))
     }
     // The activation may have ended while the server started.
     guard !isStopped else {

@@ -8,19 +8,24 @@ public struct GatewaySession: Sendable {
   public var agentID: String
   /// The bearer token that the sandbox was given; worthless outside this activation.
   public var token: String
-  /// What the agent's definition permits.
-  public var grants: [Grant]
+  /// What the agent's definition permits, as far as the operator's policy leaves it.
+  public var held: HeldGrants
 
   /// Makes the identity of one activation.
-  public init(activationID: String, agentID: String, token: String, grants: [Grant]) {
+  public init(activationID: String, agentID: String, token: String, held: HeldGrants) {
     self.activationID = activationID
     self.agentID = agentID
     self.token = token
-    self.grants = grants
+    self.held = held
+  }
+
+  /// Makes the identity of one activation whose definition's grants all hold.
+  public init(activationID: String, agentID: String, token: String, grants: [Grant]) {
+    self.init(activationID: activationID, agentID: agentID, token: token, held: HeldGrants(allowed: grants))
   }
 
   /// Whether any held grant permits `wanted`.
-  func permits(_ wanted: Grant) -> Bool { grants.contains { $0.covers(wanted) } }
+  func permits(_ wanted: Grant) -> Bool { held.permit(wanted) }
 }
 
 /// Compares in a time that depends on the lengths alone, so that a guesser learns nothing from how long a refusal takes.

@@ -100,3 +100,6 @@ func decodedHeader(_ value: String) -> String? {
   let payload = String(value.dropFirst(prefix.count).dropLast(suffix.count))
   return Data(base64Encoded: payload).flatMap { String(validating: $0, as: UTF8.self) }
 }
+
+/// Base64 with padding (RFC 4648 section 4).
+func base64(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }

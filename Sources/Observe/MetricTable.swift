@@ -84,6 +84,19 @@ public struct MetricDescription: Sendable {
     .init(
       "botburrow_mcp_call_duration_seconds", .histogram, "Time of tool calls through the MCP gateway.",
       labels: ["server"], buckets: callSeconds),
+    .init(
+      "botburrow_mcp_server_start_seconds", .histogram, "Time from a tool server's start to its readiness.",
+      labels: ["server"], buckets: callSeconds),
+    .init("botburrow_mcp_servers_failed_total", .counter, "Tool servers that didn't come.", labels: ["server"]),
+    .init(
+      "botburrow_mcp_servers_missing_total", .counter,
+      "Tool servers that an agent's definition asks for and policy or catalogue doesn't give.", labels: ["agent"]),
+    .init(
+      "botburrow_proxy_connections_total", .counter, "Connections of tool servers through the proxy, by result.",
+      labels: ["server", "result"]),
+    .init(
+      "botburrow_proxy_bytes_total", .counter, "Bytes through the proxy (sent or received).",
+      labels: ["server", "direction"]),
     .init("botburrow_hub_retries_total", .counter, "Calls to the Hub that a runner made again."),
     .init(
       "botburrow_reports_failed_total", .counter, "Reports that the Hub did not take (consumption, activated).",

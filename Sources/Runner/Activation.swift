@@ -70,7 +70,11 @@ struct Activation: Sendable {
       try await markRead(Array(Set(task.notificationIDs + prepared.notifications.map(\.id))).sorted())
       return
     }
-    let launch = try Launch(prepared, task: task, token: services.makeToken(), policy: services.policy)
+    let granted = GrantedServers(
+      prepared.agent.definition, skills: prepared.skills, operator: services.tools.files)
+    tell(granted.missing)
+    let launch = try Launch(
+      prepared, task: task, token: services.makeToken(), policy: services.policy, granted: granted)
     let ledger = ActivationLedger()
 
     let started = services.time.now()

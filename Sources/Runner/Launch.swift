@@ -15,20 +15,26 @@ struct Launch: Sendable {
   var input: [UInt8]
   /// Who the program is at its gateways.
   var session: GatewaySession
+  /// Its tool servers.
+  var granted: GrantedServers
   /// How much it may make in the Hub.
   var effectLimits: AgentDefinition.Limits
   /// Reads what comes back.
   var executor: any Executor
 
   /// Makes the request of one activation.
-  /// - Parameter dialects: what the agent's model provider speaks; nil for an agent without a model.
+  /// - Parameters:
+  ///   - granted: its tool servers.
+  ///   - dialects: what the agent's model provider speaks; nil for an agent without a model.
   /// - Throws: a failure that no second try would mend, for a definition that can't be run.
   init(
     _ prepared: Prepared, task: ActivationTask, token: String, policy: RunnerPolicy,
-    dialects: Set<ModelDialect>? = nil
+    granted: GrantedServers? = nil, dialects: Set<ModelDialect>? = nil
   ) throws(ActivationFailure) {
     let definition = prepared.agent.definition
-    let hasHubTools = definition.grants.contains { $0.service == "hub" }
+    let granted = granted ?? GrantedServers(definition, operator: OperatorFiles())
+    let hasHubTools = granted.hasHub
+    let servers = Self.listeners(granted, policy)
     let plan: ExecutorPlan
     do throws(ExecutorError) {
       executor = try Executors.executor(for: definition)
@@ -40,9 +46,9 @@ struct Launch: Sendable {
             prepared, task: task, hasHubTools: hasHubTools, bounds: Prompt.Bounds(definition, policy)),
           systemText: Prompt.system(prepared),
           contextJSON: try ContextFile.bytes(prepared, task: task), gatewayToken: token,
-          servers: hasHubTools
-            ? [.init(name: MCPServer.name, url: "http://\(gatewayAddress):\(policy.hubPort)/mcp/\(MCPServer.name)")]
-            : [],
+          servers: servers.map {
+            .init(name: $0.name, url: "http://\(gatewayAddress):\($0.port)/mcp/\($0.name)")
+          },
           model: dialects.map { ModelAccess(url: "http://\(gatewayAddress):\(policy.modelPort)", dialects: $0) }))
     } catch {
       throw .dead("\(error)")
@@ -51,7 +57,7 @@ struct Launch: Sendable {
     request = SandboxRequest(
       activationID: task.activationID, profile: definition.profile,
       arguments: plan.arguments, environment: plan.environment,
-      listeners: hasHubTools ? [.init(name: MCPServer.name, port: policy.hubPort)] : [],
+      listeners: servers,
       files: plan.files.map { .init(path: $0.path) },
       limits: choice.limits,
       workingDirectory: plan.workingDirectory, workspace: definition.memory.enabled ? definition.id : nil)
@@ -63,7 +69,18 @@ struct Launch: Sendable {
     files = plan.files.map(\.bytes)
     input = plan.input
     session = GatewaySession(
-      activationID: task.activationID, agentID: definition.id, token: token, grants: definition.grants)
+      activationID: task.activationID, agentID: definition.id, token: token, held: granted.held)
+    self.granted = granted
+  }
+
+  /// A port a server: the hub's, then one after the other.
+  private static func listeners(_ granted: GrantedServers, _ policy: RunnerPolicy) -> [SandboxRequest.Listener] {
+    let hub: [SandboxRequest.Listener] =
+      granted.hasHub ? [.init(name: MCPServer.hubName, port: policy.hubPort)] : []
+    return hub
+      + granted.servers.enumerated().map { index, entry in
+        .init(name: entry.name, port: policy.hubPort + 1 + UInt16(index))
+      }
   }
 }
 

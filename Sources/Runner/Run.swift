@@ -9,6 +9,8 @@ import Sandbox
 struct Ran: Sendable {
   var result: SandboxResult
   var effects: [ActivationLedger.Effect]
+  /// How its tool servers ended.
+  var sidecars: [SidecarEnd] = []
 }
 
 extension Activation {
@@ -20,19 +22,24 @@ extension Activation {
       audit: Audit(logger: services.logger, metrics: services.metrics),
       limits: ActivationLimits(launch.effectLimits, ledger: ledger), originHosts: [gatewayAddress],
       now: services.time.now)
+    let tools = ToolServers(launch, task: task, services: services)
     let failure: ActivationFailure
     do {
       let result = try await inTime {
         try await services.launcher.run(
           launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
           serve: { listeners in
-            for (name, descriptor) in listeners where name != "hub" { _ = Glibc.close(descriptor) }
-            guard let descriptor = listeners["hub"] else { return }
-            try await gateways.serve(server, at: .listener(descriptor: descriptor))
+            for (name, descriptor) in listeners {
+              if let front = name == MCPServer.hubName ? server : tools.members[name]?.front {
+                try await gateways.serve(front, at: .listener(descriptor: descriptor))
+              } else {
+                _ = Glibc.close(descriptor)
+              }
+            }
           })
       }
       await gateways.stop()
-      return Ran(result: result, effects: ledger.effects)
+      return Ran(result: result, effects: ledger.effects, sidecars: await tools.stop())
     } catch is CancellationError {
       failure = ActivationFailure("the activation was cancelled", status: .cancelled)
     } catch let error as LinuxError where error.operation == "connect" {
@@ -43,6 +50,7 @@ extension Activation {
       failure = ActivationFailure("the supervisor could not run the agent: \(error)")
     }
     await gateways.stop()
+    _ = await tools.stop()
     throw failure
   }
 

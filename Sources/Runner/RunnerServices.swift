@@ -47,6 +47,9 @@ public struct RunnerServices: Sendable {
   /// Bounds and waits.
   public var policy: RunnerPolicy
 
+  /// Tool servers beside the hub.
+  public var tools = ToolServices()
+
   /// Puts them together.
   public init(
     hub: any HubAPI, definitions: any DefinitionSource, launcher: any SandboxLauncher, receipts: ReceiptFolder?,

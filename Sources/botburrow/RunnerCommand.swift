@@ -1,6 +1,7 @@
 import Agents
 import ArgumentParser
 import Configuration
+import Gateway
 import Glibc
 import HTTPClient
 import Linux
@@ -95,11 +96,17 @@ extension Configuration {
         "new definition is broken; the last good one stays in use",
         metadata: ["agent_id": "\(agent)", "problem": "\(problem)"])
     }
-    return RunnerServices(
+    var services = RunnerServices(
       hub: try makeHub(for: command, transport, logger), definitions: definitions,
       launcher: SupervisorLauncher(socket: supervisor.socket),
       receipts: keepsReceipts ? ReceiptFolder(path: receiptsDirectory) : nil, metrics: metrics, logger: logger,
       time: RunnerTime(wallClock: { Timestamp.seconds }), policy: RunnerPolicy(activation))
+    services.tools.files = try OperatorFiles(mcp)
+    services.tools.secrets = SecretStore(directory: mcp.secretsDirectory, environment: SettingsOptions.environment())
+    services.tools.profile = mcp.profile
+    services.tools.attacher = SupervisorLauncher(socket: supervisor.socket)
+    services.tools.transport = transport
+    return services
   }
 }
 
