@@ -115,6 +115,10 @@ let package = Package(
       name: "botburrow-bench", dependencies: ["Sandbox", "Linux", "JSON"], path: "Benchmarks/Spawn",
       swiftSettings: strict),
 
+    .executableTarget(
+      name: "botburrow-bench-mcp", dependencies: ["Gateway", "Agents", "Linux", "JSON"], path: "Benchmarks/MCP",
+      swiftSettings: strict),
+
     .executableTarget(name: "botburrow-floor", path: "Benchmarks/Floor"),
     // Runs in the machine that `make machine` boots.
     .executableTarget(

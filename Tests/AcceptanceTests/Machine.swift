@@ -20,13 +20,14 @@ enum Product {
   static let profiles: String = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" } + "/profiles"
 }
 
-/// A directory under /tmp that everybody may read, with agents in it; gone with `remove`.
+/// A directory that everybody may read, with agents in it; gone with `remove`.
 struct Folder: Sendable {
   let path: String
 
-  init() throws {
-    var template = Array("/tmp/botburrow-acceptance-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw LinuxError.last("mkdtemp", "/tmp/botburrow-acceptance-XXXXXX") }
+  /// - Parameter parent: elsewhere than /tmp for what a sandbox shall see, which has a /tmp of its own.
+  init(in parent: String = "/tmp") throws {
+    var template = Array("\(parent)/botburrow-acceptance-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw LinuxError.last("mkdtemp", "\(parent)/botburrow-acceptance-XXXXXX") }
     path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     chmod(path, 0o755)
   }

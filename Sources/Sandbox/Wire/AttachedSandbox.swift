@@ -62,10 +62,11 @@ extension SupervisorLauncher: SandboxAttacher {
     try connection.spawn(request, streams: [stdin, stdout, stderr], files: files, secrets: secrets)
     for end in [stdin, stdout, stderr] { end.close() }
     let listeners = try await onThread {
-      guard case .listening(let listeners) = try connection.next() else {
-        throw SandboxRefused("the supervisor's first answer is not 'listening'")
+      switch try connection.next() {
+      case .listening(let listeners): return listeners
+      case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
+      case .ended(let receipt): throw SandboxRefused("the sandbox ended before it began: \(receipt.exit)")
       }
-      return listeners
     }
     do {
       try await serve(listeners.mapValues { $0.release() })
