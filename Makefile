@@ -13,7 +13,7 @@ MACHINE_PACKAGES := mmdebstrap qemu-system-x86 cpio e2fsprogs
 # With Swift's runtime inside: the machine that runs it needs no Swift.
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 PREFIX ?= /usr/local
-TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" swift test --skip-build --disable-xctest
+TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" BOTBURROW_TEST_CLIENTS="$$(scripts/test-clients.sh)" swift test --skip-build --disable-xctest
 # Suites that keep every core busy: after the others, of which some watch the clock.
 HEAVY := HostileTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
 # Where 'make hostile' writes its table; empty: nowhere.
@@ -56,6 +56,7 @@ soak: deps release ## 20,000 sandboxes in a row, 2,000 deaths, nothing left (as 
 
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
 	$(SWIFT_RELEASE) --product botburrow-bench
+	$(SWIFT_RELEASE) --product botburrow-bench-mcp
 	$(SWIFT_RELEASE) --product botburrow-floor
 	@scripts/bench.sh $(RELEASE)
 

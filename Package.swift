@@ -172,7 +172,8 @@ let package = Package(
         "Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway",
         "Executors", "HTTPServer", "HTTPClient", "LocalHub", "TestSupport",
       ]),
-    tests("ExecutorsTests", ["Executors", "Agents", "Configuration", "JSON", "Linux", "TestSupport"], exclude: ["Golden"]),
+    tests(
+      "ExecutorsTests", ["Executors", "Agents", "Configuration", "JSON", "Linux", "TestSupport"], exclude: ["Golden"]),
     tests(
       "AcceptanceTests",
       ["JSON", "HTTPClient", "HTTPServer", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),

@@ -29,6 +29,7 @@ for _ in $(seq 100); do
 done
 "$release/botburrow-bench" "$work/supervisor.sock" "$supervisor" "${ROUNDS:-200}" default "${ALIVE:-500}" \
   "$release/botburrow-floor" | tee "$work/table"
+"$release/botburrow-bench-mcp" "${CALLS:-2000}" | tee "$work/calls"
 {
   echo "# Performance"
   echo
@@ -46,4 +47,10 @@ done
   echo "sustained, it makes a network namespace and a veth pair for each as well (Benchmarks/Floor)."
   echo
   cat "$work/table"
+  echo
+  echo "## One tool call"
+  echo
+  echo "The same server, in Python, on its bare pipes and behind the gateway (Benchmarks/MCP)."
+  echo
+  cat "$work/calls"
 } >docs/performance.md

@@ -39,7 +39,8 @@ public struct AgentCheck: Sendable, Hashable {
     }
     if let profiles, !profiles.contains(definition.profile) {
       problems.append(
-        "sandbox profile '\(definition.profile)' doesn't exist; there are: \(profiles.sorted().joined(separator: ", "))")
+        "sandbox profile '\(definition.profile)' doesn't exist; there are: \(profiles.sorted().joined(separator: ", "))"
+      )
     }
     if definition.sandbox.withoutNetwork, granted.hasHub || !granted.servers.isEmpty {
       problems.append("'sandbox.network' is none, but its tool servers need the gateway; take one of them away")

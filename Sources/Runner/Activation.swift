@@ -27,6 +27,8 @@ public struct ActivationEnd: Sendable {
   public var status: String { failure?.status.rawValue ?? "success" }
   /// The sandbox's receipt, where a sandbox was made.
   public var sandbox: Receipt? { ran?.result.receipt }
+  /// How its tool servers ended, each with its sandbox's receipt.
+  public var toolServers: [JSONValue] { ran?.sidecars.map(\.json) ?? [] }
   /// The last part of what the agent wrote on standard error.
   public var errorOutput: [UInt8] { ran?.result.errorOutput ?? [] }
 }

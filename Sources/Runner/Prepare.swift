@@ -52,8 +52,9 @@ extension Activation {
     }
     var prepared = Prepared(agent: agent, thread: thread, notifications: notifications, feed: feed, skills: [])
     let texts = Relevant.texts(prepared, task: task)
+    let held = services.tools.files.permissions.held(agent.definition.grants, by: agent.definition.id)
     prepared.skills = Relevant.skills(
-      agent.skills, grants: agent.definition.grants, texts: texts,
+      agent.skills.filter { $0.requiresGrants.allSatisfy(held.permit) }, grants: agent.definition.grants, texts: texts,
       communities: ([thread].compactMap { $0 } + feed).compactMap(\.community))
     prepared.notes = try await recall(agent.definition, about: texts)
     return prepared

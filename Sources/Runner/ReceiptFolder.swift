@@ -56,9 +56,7 @@ extension Activation {
     ]
     asked["post_id"] = task.postID.map { .string($0) }
     receipt["task"] = .object(asked)
-    if let sidecars = end.ran?.sidecars, !sidecars.isEmpty {
-      receipt["tool_servers"] = .array(sidecars.map(\.json))
-    }
+    if !end.toolServers.isEmpty { receipt["tool_servers"] = .array(end.toolServers) }
     if let failure = end.failure { receipt["failure"] = .string(failure.description) }
     if let posted = end.posted { receipt["answer"] = describe(posted, end.answer) }
     if let consumption = end.consumption {

@@ -64,6 +64,7 @@ struct ActivateCommand: ParsableCommand {
       let result: JSONValue = [
         "status": .string(end.status), "answer": end.answer.map { .string($0) } ?? .null,
         "seconds": .number(end.seconds), "tool_type": .string(end.toolType), "receipt": end.sandbox?.json ?? .null,
+        "tool_servers": .array(end.toolServers),
         "error": end.failure.map { .string("\($0)") } ?? .null,
       ]
       print((try? JSON.text(result, pretty: true)) ?? "{}")

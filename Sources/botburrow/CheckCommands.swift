@@ -56,7 +56,7 @@ struct AgentsCheck: ParsableCommand {
   func run() throws {
     let signals = try SignalWatch([SIGINT, SIGTERM])
     let source: any DefinitionSource
-    var files = OperatorFiles()
+    var files = try OperatorFiles(Configuration.MCP())
     if let directory {
       source = DirectorySource(directory)
       if let config {

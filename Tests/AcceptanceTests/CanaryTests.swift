@@ -10,7 +10,7 @@ extension Acceptance {
   @Suite(.serialized, .enabled(if: geteuid() == 0, "needs root")) struct CanaryTests {
     private static let canaries = [
       "file": "canary-file-51c0a7e2", "systemd": "canary-systemd-8be04d19", "header": "canary-header-e7720c4b",
-      "hub": "canary-hub-03f9d6a5",
+      "hub": "canary-hub-03f9d6a5", "model": "canary-model-6d1f5b20", "bucket": "canary-bucket-a94c77e3",
     ]
 
     @Test func `A credential is in its own sidecar and nowhere else`() async throws {
@@ -66,6 +66,7 @@ extension Acceptance {
           "caller",
           environment: [
             "CREDENTIALS_DIRECTORY": "\(ground.folder.path)/credentials", "HUB_API_KEY": canaries["hub"] ?? "",
+            "ANTHROPIC_API_KEY": canaries["model"] ?? "", "R2_SECRET_ACCESS_KEY": canaries["bucket"] ?? "",
           ])
         try await until("the agent's last call", within: .seconds(60)) { holding.withLock { $0 } }
 
@@ -108,6 +109,9 @@ extension Acceptance {
           for canary in canaries.values { #expect(!text.contains(canary), "\(canary) in the \(name)") }
         }
         #expect(outcome.program.logged("tool call").count == 4)
+        let ended = outcome.json["tool_servers"]?.array ?? []
+        #expect(ended.compactMap { $0["server"]?.string } == ["file", "none", "systemd"])
+        #expect(ended.allSatisfy { $0["end"] == "exited 0" && $0["sandbox"]?["seccomp_mode"] == 2 })
       }
       await web.stop(grace: .zero)
     }

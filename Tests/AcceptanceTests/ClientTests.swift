@@ -3,8 +3,11 @@ import JSON
 import Linux
 import Testing
 
-/// A Python with the MCP SDK and fastmcp, which scripts/test-clients.sh made.
+/// The virtual environment with the MCP SDK and fastmcp, which scripts/test-clients.sh made.
 private let clients: String? = {
+  if let python = getenv("BOTBURROW_TEST_CLIENTS").map({ String(cString: $0) }), python.hasSuffix("/bin/python") {
+    return String(python.dropLast("/bin/python".count))
+  }
   let place = Product.directory.split(separator: "/").dropLast(2).reduce("") { "\($0)/\($1)" } + "/clients"
   return access("\(place)/bin/python", X_OK) == 0 ? place : nil
 }()

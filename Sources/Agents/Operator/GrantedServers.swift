@@ -60,10 +60,10 @@ public struct GrantedServers: Sendable, Hashable {
       let known = (files.servers.keys + ["hub"]).sorted().joined(separator: ", ")
       return .failure(Absence(reason: "it isn't in the operator's mcp-servers.yaml; known here: \(known)"))
     case .inline(let name, let command, let arguments, let environment):
-      if files.servers[name] != nil || name == "model" {
+      if files.servers[name] != nil || name == "hub" || name == "model" {
         return .failure(
           Absence(
-            reason: "its name is one of the operator's servers; rename it, or list the name alone to use that one"))
+            reason: "its name is that of another server; rename it, or list the name alone to use that one"))
       }
       guard inline.allows(command) else {
         return .failure(
