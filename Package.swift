@@ -170,7 +170,7 @@ let package = Package(
       "RunnerTests",
       [
         "Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway",
-        "Executors", "HTTPServer", "HTTPClient", "LocalHub", "TestSupport",
+        "Executors", "HTTPServer", "HTTPClient", "LocalHub", "Linux", "Addresses", "TestSupport",
       ]),
     tests(
       "ExecutorsTests", ["Executors", "Agents", "Configuration", "JSON", "Linux", "TestSupport"], exclude: ["Golden"]),
