@@ -1,14 +1,21 @@
+import FoundationEssentials
 import Glibc
 import Testing
 
 @testable import Gateway
 
-@Suite("Credentials of servers") struct SecretStoreTests {
-  private func folder() throws -> String {
+/// A directory that goes with its test.
+private final class TemporaryFolder: Sendable {
+  let path: String
+  init() throws {
     var template = Array("/tmp/botburrow-secrets-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else { throw NotInTime() }
-    return String(cString: made)
+    path = String(cString: made)
   }
+  deinit { do { try FileManager.default.removeItem(atPath: path) } catch { print("left behind: \(path): \(error)") } }
+}
+
+@Suite("Credentials of servers") struct SecretStoreTests {
   private func write(_ path: String, _ text: String, mode: mode_t = 0o600) throws {
     let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
     guard file >= 0, Glibc.write(file, text, text.utf8.count) == text.utf8.count, fchmod(file, mode) == 0 else {
@@ -32,7 +39,8 @@ import Testing
   }
 
   @Test func `The first directory with a file counts; no file is no secret`() throws {
-    let (first, second) = (try folder(), try folder())
+    let folders = (try TemporaryFolder(), try TemporaryFolder())
+    let (first, second) = (folders.0.path, folders.1.path)
     let store = SecretStore(directory: second, environment: ["CREDENTIALS_DIRECTORY": first])
     #expect(try store.secrets(of: "github") == [:])
     try write("\(second)/github.env", "A=2")
@@ -40,10 +48,12 @@ import Testing
     try write("\(first)/github.env", "A=1", mode: 0o440)
     #expect(try store.secrets(of: "github") == ["A": "1"])
     #expect(SecretStore(directory: second, environment: [:]).directories == [second])
+    withExtendedLifetime(folders) {}
   }
 
   @Test func `Files that others can read or write aren't trusted`() throws {
-    let directory = try folder()
+    let folder = try TemporaryFolder()
+    let directory = folder.path
     let store = SecretStore(directories: [directory])
     for mode in [0o644, 0o660, 0o604, 0o602, 0o610] as [mode_t] {
       try write("\(directory)/x.env", "TOKEN=hidden", mode: mode)
@@ -59,5 +69,6 @@ import Testing
     }
     mkdir("\(directory)/d.env", 0o700)
     #expect(throws: SecretError.self) { try store.secrets(of: "d") }
+    withExtendedLifetime(folder) {}
   }
 }
