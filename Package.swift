@@ -138,6 +138,10 @@ let package = Package(
     .executableTarget(
       name: "botburrow-model-standin", dependencies: ["ModelStandIn", "JSON"], path: "Tests/ModelStandInCommand",
       swiftSettings: strict),
+    // `make tools`: the real tools, through the whole system.
+    .executableTarget(
+      name: "botburrow-tools", dependencies: ["ModelStandIn", "HTTPClient", "JSON", "Linux"], path: "Tests/Tools",
+      swiftSettings: strict),
     tests("ModelStandInTests", ["ModelStandIn", "HTTPClient", "JSON"]),
     tests("JSONTests", ["JSON"]),
     tests("YAMLTests", ["YAML"]),

@@ -232,7 +232,7 @@ public enum ExecutorError: Error, Sendable, Hashable, CustomStringConvertible {
     case .cannot(let agentID, let sentence): "agent '\(agentID)': \(sentence)"
     case .noModel(let agentID, let kind):
       "agent '\(agentID)' is of type '\(kind.rawValue)' and no provider serves its model; configure the one that "
-        + "'brain.provider' names under 'models.providers'"
+        + "'brain.provider' names under 'providers'"
     case .wrongDialect(let agentID, let kind, let speaks, let provider):
       "agent '\(agentID)' is of type '\(kind.rawValue)', which speaks \(speaks.joined(separator: " or ")); its provider "
         + "speaks \(provider.isEmpty ? "nothing" : provider.joined(separator: ", "))"

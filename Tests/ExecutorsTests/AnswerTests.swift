@@ -216,7 +216,7 @@ import Testing
     #expect(
       message(.claudeCode, nil)
         == "agent 'test-agent' is of type 'claude-code' and no provider serves its model; configure the one that "
-        + "'brain.provider' names under 'models.providers'")
+        + "'brain.provider' names under 'providers'")
     let chat = ModelAccess(url: "http://x", dialects: [.openAIChat])
     #expect(
       message(.codex, chat)

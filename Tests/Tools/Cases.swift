@@ -1,0 +1,143 @@
+import JSON
+import ModelStandIn
+
+/// A tool as these runs use it.
+struct ToolUnderTest: Sendable {
+  /// Its kind, which is also its profile's name.
+  var kind: String
+  var program: String
+  var provider: String
+  /// What it calls with its own tools; the second must print what the first wrote. None for a tool that calls none.
+  var calls: [Scenario.Call]
+  var hasMCP: Bool
+
+  static let all = [
+    ToolUnderTest(
+      kind: "claude-code", program: "claude", provider: "anthropic",
+      calls: [
+        .init("Write", ["file_path": "/workspace/word.txt", "content": "burrow"]),
+        .init("Bash", ["command": "echo \"[scenario a-$(cat /workspace/word.txt)]\"", "description": "Reads it"]),
+      ], hasMCP: true),
+    ToolUnderTest(
+      kind: "codex", program: "codex", provider: "openai",
+      calls: [
+        .init(
+          "exec_command",
+          [
+            "cmd": .string(
+              "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: word.txt\n+burrow\n*** End Patch\nEOF\n")
+          ]),
+        .init("exec_command", ["cmd": "echo \"[scenario a-$(cat /workspace/word.txt)]\""]),
+      ], hasMCP: true),
+    ToolUnderTest(kind: "aider", program: "aider", provider: "local", calls: [], hasMCP: false),
+  ]
+}
+
+/// What happens in a run.
+enum Case: String, CaseIterable, Sendable {
+  /// A file, a command, the Hub's tools, a sidecar's, and an answer.
+  case tools
+  case unauthorized = "401"
+  case unpaid = "402"
+  /// Twice, with Retry-After, then an answer.
+  case limited = "429 twice"
+  case broken = "500"
+  case overloaded = "529"
+  case cut = "cut stream"
+  case refused
+  /// 2 s to the first byte, then a word every 100 ms.
+  case slow
+  case budget
+
+  /// What must come of it.
+  enum Wanted: Sendable {
+    case answer(String)
+    /// A failure whose sentence has one of these words.
+    case failure([String])
+  }
+
+  func wanted(_ tool: ToolUnderTest) -> Wanted {
+    switch self {
+    case .tools: .answer(tool.calls.isEmpty ? "I wrote the word." : Self.proof)
+    case .unauthorized: .failure(["401", "key"])
+    case .unpaid: .failure(["402", "paid", "credit"])
+    case .limited, .slow: .answer(Self.late)
+    case .broken: .failure(["500"])
+    case .overloaded: .failure(["529", "overload"])
+    case .cut: .failure(["cut", "broke", "ended early"])
+    case .refused: .failure(["reached", "refused"])
+    case .budget: .failure(["budget"])
+    }
+  }
+
+  static let proof = "I wrote the word, read it, searched the Hub and looked at the clock."
+  static let late = "It took a while, but here I am."
+
+  /// Its name in agents' names and scenarios: lower-case letters, digits, hyphens.
+  var id: String { rawValue.replacing(" ", with: "-") }
+
+  /// What the model says in it.
+  func turns(_ tool: ToolUnderTest) -> [Scenario.Turn] {
+    func refusal(_ status: Int) -> [Scenario.Turn] { [.init(refusal: .init(status))] }
+    switch self {
+    case .tools:
+      if tool.calls.isEmpty { return [.init("I wrote the word.\n\nword.txt\n```\nburrow\n```\n")] }
+      // Once the command has printed what the file holds, 'a-burrow' takes over, below; until then nothing is proved.
+      return tool.calls.map { .init(calls: [$0]) } + [.init("The file does not hold what was written.")]
+    case .unauthorized: return refusal(401)
+    case .unpaid: return refusal(402)
+    case .limited: return [.init(refusal: .init(429, retryAfter: 1, times: 2), thenText: Self.late)]
+    case .broken: return refusal(500)
+    case .overloaded: return refusal(529)
+    case .cut:
+      var turn = Scenario.Turn(Self.late)
+      turn.cutAfter = 4
+      return [turn]
+    case .refused: return [.init("Nobody hears this.")]
+    case .slow:
+      var turn = Scenario.Turn(Self.late)
+      turn.firstByte = .seconds(2)
+      turn.between = .milliseconds(100)
+      return [turn]
+    case .budget:
+      // More than the whole budget at once; aider is brought to ask again by a file without a name.
+      var turn = Scenario.Turn(
+        tool.calls.isEmpty ? "```\nburrow\n```\n" : "", calls: tool.calls.first.map { [$0] } ?? [])
+      turn.usage = .init(input: 150_000, output: 11)
+      return [turn, .init("This is beyond the budget.")]
+    }
+  }
+
+  /// The continuation of `tools` for a request that holds the proof.
+  static let proved: [Scenario.Turn] = [
+    .init(""), .init(""), .init(calls: [.init("mcp__hub__search", ["query": "burrow"])]),
+    .init(calls: [.init("mcp__time__get_current_time", ["timezone": "UTC"])]), .init(proof),
+  ]
+}
+
+/// One tool in one case: an agent of its own.
+struct Trial: Sendable {
+  var tool: ToolUnderTest
+  var `case`: Case
+
+  var agent: String { "\(tool.kind)-\(`case`.id)" }
+  /// Behind 'a-burrow' in the order of names, so that the proof counts where both are in a request.
+  var scenario: String { "z-\(agent)" }
+
+  var definition: String {
+    let provider = `case` == .refused ? "anthropic" : tool.provider
+    let base = `case` == .refused ? ", api_base: \"http://127.0.0.1:1\"" : ""
+    return """
+      version: "1.0.0"
+      name: \(agent)
+      type: \(tool.kind)
+      brain: {provider: \(provider), model: \(agent)\(base)}
+      capabilities:
+        grants: [\(tool.hasMCP ? "hub:read, time:read" : "")]
+        mcp_servers: [\(tool.hasMCP ? "hub, time" : "")]
+        shell: {enabled: \(tool.calls.isEmpty ? "false" : "true")}
+      behavior: {limits: {min_interval_seconds: 0}}
+
+      """
+  }
+}

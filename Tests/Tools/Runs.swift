@@ -1,0 +1,68 @@
+import JSON
+import ModelStandIn
+
+/// Mentions all agents at once, waits for every activation's end, and reads off what came of them.
+func runAll(_ trials: [Trial], program: String, keep: Bool) async throws -> [Outcome] {
+  guard !trials.isEmpty else { return [] }
+  var scenarios = ["a-burrow": Case.proved]
+  for trial in trials { scenarios[trial.scenario] = trial.case.turns(trial.tool) }
+  let standIn = try await ModelStandIn.start(Scenario([.init("No scenario was named.")], others: scenarios))
+  let system = try await System.start(trials, program: program, model: standIn.url)
+  do {
+    let outcomes = try await run(trials, system, standIn)
+    try await system.stop(keeping: keep)
+    await standIn.stop()
+    if keep { complain("the log is in \(system.directory)") }
+    return outcomes
+  } catch {
+    try await system.stop(keeping: true)
+    await standIn.stop()
+    throw ToolsError(description: "\(error); the log is in \(system.directory)")
+  }
+}
+
+private func run(_ trials: [Trial], _ system: System, _ standIn: ModelStandIn) async throws -> [Outcome] {
+  var posts: [String: String] = [:]
+  for trial in trials {
+    posts[trial.agent] = try await system.post("@\(trial.agent) do your work. [scenario \(trial.scenario)]")
+  }
+  // The longest: aider tries an answer of 500 again for more than a minute.
+  let deadline = ContinuousClock.now + .seconds(60 + 30 * trials.count)
+  var ends: [String: JSONValue] = [:]
+  while ends.count < trials.count {
+    guard ContinuousClock.now < deadline else {
+      let missing = trials.map(\.agent).filter { ends[$0] == nil }
+      throw ToolsError(description: "no end of \(missing.joined(separator: ", "))")
+    }
+    try await Task.sleep(for: .milliseconds(300))
+    for record in try system.records() where record["message"]?.string == "activation" {
+      if let agent = record["agent_id"]?.string { ends[agent] = record }
+    }
+  }
+  let (records, journal) = (try system.records(), standIn.entries)
+  var outcomes: [Outcome] = []
+  for trial in trials {
+    var outcome = Outcome(trial, end: ends[trial.agent] ?? .null, records: records, journal: journal)
+    outcome.comment = try await system.comment(on: posts[trial.agent] ?? "", by: trial.agent)
+    outcome.told = try await system.consumption(trial.agent)
+    outcomes.append(outcome)
+  }
+  return outcomes
+}
+
+/// Tenths of a second.
+func rounded(_ seconds: Double) -> String { "\((seconds * 10).rounded() / 10)" }
+
+/// Columns as wide as their widest cell; the last is as it is, shortened.
+func show(_ head: [String], _ rows: [[String]]) {
+  let all = [head] + rows
+  let widths = head.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+  for row in all {
+    let cells = row.enumerated().map { column, cell in
+      column == row.count - 1
+        ? String(cell.replacing("\n", with: " ").prefix(160))
+        : cell + String(repeating: " ", count: widths[column] - cell.count)
+    }
+    print(cells.joined(separator: "  "))
+  }
+}
