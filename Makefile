@@ -13,6 +13,8 @@ MACHINE_PACKAGES := mmdebstrap qemu-system-x86 cpio e2fsprogs
 # With Swift's runtime inside: the machine that runs it needs no Swift.
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 PREFIX ?= /usr/local
+# Where agents' tools are; shipped profiles show this one inside.
+TOOLS ?= /opt/botburrow/tools
 TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" BOTBURROW_TEST_CLIENTS="$$(scripts/test-clients.sh)" swift test --skip-build --disable-xctest
 # Suites that keep every core busy: after the others, of which some watch the clock.
 HEAVY := HostileTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
@@ -40,6 +42,13 @@ hostile: deps release ## try to get out of a sandbox of every profile in every w
 	$(SWIFT_RELEASE) --product hostile-probe
 	$(SWIFT_RELEASE) --product botburrow-hostile
 	@$(RELEASE)/botburrow-hostile $(if $(PROFILES),$(addprefix -p ,$(PROFILES)),$(addprefix --table ,$(TABLE)))
+
+tools: deps ## install the real tools of agents that PyPI has, run each through the whole system (as root; TOOLS=directory)
+	scripts/tools.sh $(TOOLS)
+	swift build --product botburrow
+	swift build --product botburrow-init
+	swift build --product botburrow-tools
+	.build/debug/botburrow-tools --prefix $(TOOLS)
 
 machine: deps machine-deps release ## boot Debian 12 in a machine of its own: limits, delegation, Landlock, hostile (as root)
 	$(SWIFT_RELEASE) --product botburrow-machine
@@ -84,4 +93,4 @@ machine-deps: ; @scripts/packages.sh $(MACHINE_PACKAGES)
 clean: ## remove what was built
 	rm -rf .build
 
-.PHONY: help demo test hostile machine soak bench lint format build release install deps test-deps bench-deps machine-deps clean
+.PHONY: help demo test hostile tools machine soak bench lint format build release install deps test-deps bench-deps machine-deps clean

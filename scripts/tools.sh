@@ -36,11 +36,11 @@ tool() {
   printf '%s\t%s\n' "$name" "$*"
 }
 
-tool claude-code 'lib/python3*/site-packages/claude_agent_sdk/_bundled/claude' claude-agent-sdk
-tool codex 'lib/python3*/site-packages/codex_cli_bin/bin/codex' openai-codex-cli-bin
+tool claude-code 'lib/python3*/site-packages/claude_agent_sdk/_bundled/claude' claude-agent-sdk==0.2.188
+tool codex 'lib/python3*/site-packages/codex_cli_bin/bin/codex' openai-codex-cli-bin==0.163.0
 tool aider bin/aider aider-chat==0.86.2
-tool mcp-server-time bin/mcp-server-time mcp-server-time
-tool mcp-server-git bin/mcp-server-git mcp-server-git
-tool mcp-server-fetch bin/mcp-server-fetch mcp-server-fetch
+tool mcp-server-time bin/mcp-server-time mcp-server-time==2026.10.19
+tool mcp-server-git bin/mcp-server-git mcp-server-git==2026.10.19
+tool mcp-server-fetch bin/mcp-server-fetch mcp-server-fetch==2026.10.24
 # Written for the first generation of the SDK.
-tool mcp-server-sqlite bin/mcp-server-sqlite mcp-server-sqlite 'mcp<2'
+tool mcp-server-sqlite bin/mcp-server-sqlite mcp-server-sqlite==2025.4.25 'mcp<2'

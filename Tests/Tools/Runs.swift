@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import ModelStandIn
 
@@ -65,4 +66,10 @@ func show(_ head: [String], _ rows: [[String]]) {
     }
     print(cells.joined(separator: "  "))
   }
+}
+
+/// Writes a line to standard error. Where that fails there is nobody to tell.
+func complain(_ text: String) {
+  let line = Array("botburrow-tools: \(text)\n".utf8)
+  _ = write(STDERR_FILENO, line, line.count)
 }

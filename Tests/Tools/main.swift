@@ -16,8 +16,6 @@ let usage = """
 
   """
 
-func complain(_ text: String) { fputs("botburrow-tools: \(text)\n", stderr) }
-
 var options: [String: [String]] = [:]
 var rest = CommandLine.arguments.dropFirst()
 while let name = rest.popFirst() {
