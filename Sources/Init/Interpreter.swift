@@ -109,7 +109,6 @@ private func perform(_ operation: Operation, index: UInt32, _ secrets: inout Sec
   case PLAN_SECCOMP: return installFilter(operation.data, bytes: operation.dataLength)
   case PLAN_READY:
     report(REPORT_READY)
-    awaitOrder(ORDER_START)
     return 0
   case PLAN_RUN: run(operation, index: index, secrets)
   default: return -Int(EINVAL)

@@ -1,7 +1,8 @@
 import CInit
 import CPlan
 
-/// Starts the program and stays: reaps orphans, relays signals, ends with the program or with the supervisor.
+/// Starts the program and stays: reaps orphans, relays signals, ends with the program or with the supervisor. The process
+/// that becomes the program is made at once and waits for the order to start, while the supervisor still reads our walls.
 func run(_ operation: Operation, index: UInt32, _ secrets: Secrets) -> Never {
   let signals = blockSignals()
   if signals < 0 { fail(operation: index, signals) }
@@ -25,7 +26,6 @@ func run(_ operation: Operation, index: UInt32, _ secrets: Secrets) -> Never {
   }
   _ = call(NR_close.number, Int(pipe.0))
   if count > 0 { fail(operation: index, -Int(failure)) }
-  report(REPORT_STARTED)
   supervise(child: child, signals: signals)
 }
 
@@ -38,7 +38,7 @@ private func blockSignals() -> Int {
   return withUnsafeBytes(of: &children) { call(NR_signalfd4.number, -1, address($0.baseAddress), 8, closeOnExec) }
 }
 
-/// In the child: an own session, every signal as it was, and the program in our place.
+/// In the child: an own session, every signal as it was, and upon the order to start the program in our place.
 private func execute(_ operation: Operation, failures: Int, _ secrets: Secrets) -> Never {
   // No controlling terminal: nothing to push input into (TIOCSTI is denied besides).
   _ = call(NR_setsid.number)
@@ -49,6 +49,8 @@ private func execute(_ operation: Operation, failures: Int, _ secrets: Secrets) 
   let arguments = relocate(operation.data, Int(tables.arguments))
   let plain = relocate(operation.data, Int(tables.environment))
   let environment = secrets.put(before: plain)
+  // It reads its order itself: our parent, the only other one at this socket, waits for what becomes of us.
+  awaitOrder(ORDER_START)
   var answer = environment == nil ? -Int(EINVAL) : call(NR_chdir.number, operation.path)
   if answer >= 0 {
     answer = -Int(ENOENT)

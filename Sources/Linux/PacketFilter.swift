@@ -83,7 +83,7 @@ public final class PacketFilter: Sendable {
     }
   }
 
-  /// Closes a sandbox's ways and says what it was denied. Call it once its processes are gone.
+  /// Closes a sandbox's ways and says what it was denied. Call it once its program has ended.
   public func close(_ gate: Gate) throws(LinuxError) -> Denials {
     try state.withLock { (state) throws(LinuxError) in
       let denials: Denials

@@ -141,7 +141,10 @@ extension SeccompPolicy {
   /// The kernel's program (an array of `struct sock_filter`): allowed calls pass; known ones that are not answer `denied`
   /// or their own errno; unknown and newer ones `unknown`, so that programs fall back; calls of a foreign architecture
   /// answer `denied`.
-  public func compile() throws(SeccompError) -> [UInt8] {
+  public func compile() throws(SeccompError) -> [UInt8] { SeccompDispatch.compact(try written()) }
+
+  /// As libseccomp writes it.
+  func written() throws(SeccompError) -> [UInt8] {
     if let oci { return try oci.compile(denied: denied, unknown: unknown) }
     // What no rule names is denied: so neither denied calls nor arguments that don't pass need rules, and the program that
     // the kernel has to translate for every sandbox is half as long.

@@ -130,4 +130,41 @@ private func samples(_ test: ArgumentTest, using generator: inout some RandomNum
     #expect(!SeccompPolicy.isKnownAnywhere("nonsense"))
     #expect(SeccompPolicy.known.count > 300)
   }
+
+  /// Values that the conditions of the shipped profiles and of this file name, and their neighbours.
+  private static let words: [UInt64] = [
+    0, 1, 2, 3, 4, 5, 8, 10, 16, 17, 0x5412, 0x541c, 0x0002_0000, 0x4000_0000, 0x7e02_0000, 0x8000_0000, 0xffff_ffff,
+    1 << 32, 1 << 32 | 1, 1 << 63,
+  ]
+
+  @Test func `A compacted program says of every call what libseccomp's said`() throws {
+    let (long, short) = (try Self.policy.written(), try Self.policy.compile())
+    #expect(short.count < long.count, "\(short.count) bytes of \(long.count)")
+    let (before, after) = (SeccompProgram(long), SeccompProgram(short))
+    let strange: [UInt32] = [0x3fff_ffff, 0x4000_0000, 0x4000_0208, 0x7fff_ffff, 0x8000_0000, .max - 1, .max]
+    for number in Array(UInt32(0)...1200) + strange {
+      for place in 0..<6 {
+        for word in Self.words {
+          var arguments = [UInt64](repeating: 7, count: 6)
+          arguments[place] = word
+          #expect(
+            try before.run(number: number, arguments: arguments) == after.run(number: number, arguments: arguments),
+            "call \(number), argument \(place) \(word)")
+        }
+      }
+      for foreign in [0, 0x4000_0003, 0xc000_00b7, .max] as [UInt32] {
+        let arguments = [UInt64](repeating: 1, count: 6)
+        #expect(
+          try before.run(number: number, arguments: arguments, architecture: foreign)
+            == after.run(number: number, arguments: arguments, architecture: foreign))
+      }
+    }
+  }
+
+  @Test func `A program of another form stays as it is`() {
+    // LD|W|MEM has no meaning that depends on the number alone.
+    let strange: [UInt8] = [0x60, 0, 0, 0, 0, 0, 0, 0, 0x06, 0, 0, 0, 0, 0, 0xff, 0x7f]
+    #expect(SeccompDispatch.compact(strange) == strange)
+    #expect(SeccompDispatch.compact([]) == [])
+  }
 }

@@ -66,7 +66,8 @@ private final class Ground: Sendable {
 /// Why a sandbox is not made; nil where it is.
 private func refusal(_ supervisor: TestSupervisor) async -> String? {
   do {
-    _ = try await supervisor.run(["true"])
+    let exit = try await supervisor.run(["true"]).receipt.exit
+    if case .setupFailed = exit { return "\(exit)" }
     return nil
   } catch { return "\(error)" }
 }
@@ -204,7 +205,7 @@ private func text(_ result: SandboxResult) -> String {
       #expect(
         await refusal(supervisor)
           == """
-          the sandbox ended before it began: setup failed at open root \(ground.path): EPERM (Operation not permitted); \
+          setup failed at open root \(ground.path): EPERM (Operation not permitted); \
           others may change it; give it to root alone: chown root \(ground.path); chmod go-w \(ground.path)
           """)
     }
@@ -216,7 +217,7 @@ private func text(_ result: SandboxResult) -> String {
     let ground = try Ground(.squashfs) { _ in }
     let supervisor = try ground.supervisor()
     try Descriptor.replacing(ground.path, mode: 0o644).write([UInt8](repeating: 1, count: 4096))
-    let begin = "the sandbox ended before it began: setup failed at"
+    let begin = "setup failed at"
     #expect(
       await refusal(supervisor)
         == "\(begin) open image \(ground.path): EINVAL (Invalid argument); it is neither squashfs nor erofs")

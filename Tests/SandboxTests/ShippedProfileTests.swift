@@ -1,8 +1,8 @@
 import Glibc
-import Linux
 import TestSupport
 import Testing
 
+@testable import Linux
 @testable import Sandbox
 
 private let source = ProfileSource(directory: Repository.profiles)
@@ -31,6 +31,43 @@ private let shipped = [
     for call in OCISeccomp.neverAllowed.union(["mount", "unshare", "setns", "pivot_root", "clone3", "init_module"]) {
       guard let number = SeccompPolicy.number(of: call) else { continue }
       #expect(try program.run(number: UInt32(number), arguments: [0, 0, 0, 0, 0, 0]) != .allow, "\(call)")
+    }
+  }
+
+  /// The kernel translates it anew for every sandbox.
+  @Test(arguments: shipped)
+  func `Its short filter says of every call what the long one says`(name: String) throws {
+    let policy = try ProfileFile.load(name, from: source).profile.syscalls
+    let (long, short) = (try policy.written(), try policy.compile())
+    #expect(short.count * 3 < long.count * 2, "\(short.count / 8) instructions of \(long.count / 8)")
+    let (before, after) = (SeccompProgram(long), SeccompProgram(short))
+    // Each value that the program compares with or masks by, and its neighbours, in each half of each argument.
+    var words: Set<UInt32> = [0, 1, 0x8000_0000, .max]
+    for start in stride(from: 4, to: long.count, by: 8) {
+      let constant = long[start..<start + 4].withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
+      words.formUnion([constant, constant &+ 1, constant &- 1])
+    }
+    for number in policy.conditional.keys.sorted() + ["setrlimit", "prlimit64", "read"] {
+      let number = UInt32(try #require(SeccompPolicy.number(of: number)))
+      for argument in 0..<6 {
+        for word in words {
+          for value in [UInt64(word), UInt64(word) << 32, UInt64(word) << 32 | 4] {
+            for rest in [0, 4] as [UInt64] {
+              var arguments = [UInt64](repeating: rest, count: 6)
+              arguments[argument] = value
+              #expect(
+                try before.run(number: number, arguments: arguments)
+                  == after.run(number: number, arguments: arguments), "call \(number), argument \(argument): \(value)")
+            }
+          }
+        }
+      }
+    }
+    for number in words.union(0...700) {
+      let arguments = [UInt64](repeating: 0, count: 6)
+      #expect(
+        try before.run(number: number, arguments: arguments) == after.run(number: number, arguments: arguments),
+        "call \(number)")
     }
   }
 

@@ -96,10 +96,8 @@ private final class Ground: Sendable {
     // Control: with the profile's limit it fits.
     let fits = try await ground.run(supervisor, "head -c 40000000 /dev/zero > big && echo $?")
     #expect(fits.output == "0\n")
-    let less = await #expect(throws: SandboxRefused.self) {
-      try await ground.run(supervisor, "true", bytes: 16 << 20)
-    }
-    #expect(less?.description.contains("more than the 16777216 that are allowed now") == true)
+    let less = try await ground.run(supervisor, "true", bytes: 16 << 20)
+    #expect("\(less.exit)".contains("more than the 16777216 that are allowed now"))
   }
 
   @Test func `Without an agent it is passing`() async throws {
@@ -120,11 +118,11 @@ private final class Ground: Sendable {
       #expect(held.line() == "up")
       return held
     }
-    let second = await #expect(throws: SandboxRefused.self) { try await ground.run(supervisor, "true") }
+    let second = try await ground.run(supervisor, "true")
     #expect(
-      second?.description
+      "\(second.exit)"
         == """
-        the sandbox ended before it began: setup failed at open workspace agent: the workspace of 'agent' is in use by \
+        setup failed at open workspace agent: the workspace of 'agent' is in use by \
         another activation; try again when that has ended
         """)
     #expect(try await ground.run(supervisor, "true", agent: "other").exit == .exited(code: 0))
@@ -227,8 +225,8 @@ private final class Ground: Sendable {
       return held
     }
     // The other one waits a while for whoever may be letting go of it.
-    let refused = await #expect(throws: SandboxRefused.self) { try await ground.run(supervisors[1], "true") }
-    #expect(refused?.description.contains("in use by another activation") == true)
+    let refused = try await ground.run(supervisors[1], "true")
+    #expect("\(refused.exit)".contains("in use by another activation"))
     held.connection.hangUp()
     #expect(try await ground.run(supervisors[1], "true").exit == .exited(code: 0))
   }

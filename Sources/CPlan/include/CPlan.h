@@ -91,7 +91,7 @@ enum plan_code {
   PLAN_LANDLOCK,            // data: plan_landlock and its rules
   PLAN_CLOSE_DESCRIPTORS,   // argument: first; closes all from there on, and those below (but 0…2) at exec
   PLAN_SECCOMP,             // data: struct sock_filter[]
-  PLAN_READY,               // report, then wait for the supervisor's word to start
+  PLAN_READY,               // report; the supervisor reads the walls back while PLAN_RUN begins
   PLAN_RUN,                 // path: working directory; data: see plan_run
 };
 
@@ -125,7 +125,6 @@ enum report_kind {
   REPORT_LAUNCHED = 1,  // by the launcher. value: pid of PID 1 in the supervisor's namespace; its pidfd travels along
   REPORT_HAS_IDS,       // ids are mapped: the supervisor can idmap mounts to them
   REPORT_READY,         // every wall is up
-  REPORT_STARTED,       // the program runs
   REPORT_EXITED,        // value: wait status of the program
   REPORT_FAILED,        // operation: index (or PLAN_LAUNCH_*); error: errno
   REPORT_PAUSED,        // debug builds: it stands at a mark, and waits for ORDER_GO_ON

@@ -65,9 +65,11 @@ final class Activation: Sendable {
     var cause: ExitCause
     do throws(SetupFailure) {
       try sandbox.prepare(descriptors)
-      supervisor.answer(
-        connection, SupervisorMessage(listening: request.listeners.map(\.name)),
-        descriptors: sandbox.listeners)
+      if !request.listeners.isEmpty {
+        supervisor.answer(
+          connection, SupervisorMessage(listening: request.listeners.map(\.name)),
+          descriptors: sandbox.listeners)
+      }
       sandbox.listeners = []
       try sandbox.launch(streams: descriptors)
       cause = try watch(&sandbox, began: started, report: report)
@@ -94,8 +96,7 @@ final class Activation: Sendable {
     let sources = [
       sandbox.control.descriptor, connection.descriptor, cancellation.read,
     ]
-    // PID 1 listens to signals once the program runs; those that come before wait here.
-    var isRunning = false
+    // The first order that PID 1 hears must be the one to start; signals that come before wait here.
     var early: [UInt8] = []
     while true {
       let readable: [Bool]
@@ -114,11 +115,12 @@ final class Activation: Sendable {
         case .ready:
           isReady = true
           try sandbox.inspect()
+          // Before the program can tell anybody that it runs: who hears it may ask about it.
+          published.withLock { $0 = sandbox }
           try sandbox.order(ORDER_START)
           sandbox.readLimits()
           published.withLock { $0 = sandbox }
-        case .started:
-          isRunning = true
+          // From now on they wait at PID 1, which hears them once the program runs.
           for signal in early { try sandbox.relay(signal) }
           report(
             .started(
@@ -136,7 +138,7 @@ final class Activation: Sendable {
       if readable[2] { return .cancelled }
       if readable[1] {
         switch word(report) {
-        case .signal(let signal) where isRunning: try sandbox.relay(signal)
+        case .signal(let signal) where isReady: try sandbox.relay(signal)
         case .signal(let signal): if early.count < 64 { early.append(signal) }
         case .other: break
         case .hungUp: return .cancelled

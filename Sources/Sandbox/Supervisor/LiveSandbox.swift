@@ -170,7 +170,7 @@ struct LiveSandbox {
   enum Word {
     /// PID 1 is there; or nothing that matters.
     case launched
-    case hasIDs, ready, started, gone
+    case hasIDs, ready, gone
     case exited(status: Int32)
   }
 
@@ -191,7 +191,6 @@ struct LiveSandbox {
       return .launched
     case REPORT_HAS_IDS.rawValue: return .hasIDs
     case REPORT_READY.rawValue: return .ready
-    case REPORT_STARTED.rawValue: return .started
     case REPORT_EXITED.rawValue:
       hasExited = true
       return .exited(status: message.value)
@@ -303,11 +302,22 @@ struct LiveSandbox {
     // PID 1 that waits for an order hears this and ends.
     control.descriptor.close()
     if let initProcess {
-      isGone = attempt {
+      // With it the kernel ends the whole PID namespace. After its last word it is about to end by itself.
+      _ = attempt {
         try Faults.point("end PID 1")
-        // With it the kernel ends the whole PID namespace; its end is seen when all are gone. After its last word it is
-        // about to end by itself.
         if !hasExited { try initProcess.signal(SIGKILL) }
+      }
+    }
+    // The kernel is busy with that for a while: with the mounts above all.
+    if let gate {
+      _ = attempt {
+        try Faults.point("close ways")
+        denials = try supervisor.network.filter.close(gate)
+      }
+    }
+    if let initProcess {
+      isGone = attempt {
+        // Its end is seen when all are gone.
         if try !waitReadable([initProcess.descriptor], timeout: .seconds(5))[0] {
           try initProcess.signal(SIGKILL)
           throw LinuxError("wait for", "pid \(initProcess.pid)", code: ETIMEDOUT)
@@ -340,12 +350,6 @@ struct LiveSandbox {
       }
     }
     workspace = nil
-    if let gate {
-      _ = attempt {
-        try Faults.point("close ways")
-        denials = try supervisor.network.filter.close(gate)
-      }
-    }
     // With its last reference the kernel takes the namespace, and with that the link.
     networkNamespace = nil
     if let users, isGone { supervisor.users.giveBack(users.slot) }
@@ -368,7 +372,8 @@ struct LiveSandbox {
   }
 
   private mutating func readUsage(_ group: ControlGroup) {
-    oomKills = group.count("oom_kill", in: "memory.events") ?? 0
-    usage = ReadBack.usage(group)
+    let controllers = supervisor.groups.controllers
+    if controllers.contains("memory") { oomKills = group.count("oom_kill", in: "memory.events") ?? 0 }
+    usage = ReadBack.usage(group, controllers: controllers)
   }
 }

@@ -26,17 +26,18 @@ enum ReadBack {
     return .object(found)
   }
 
-  /// What a group's processes used.
-  static func usage(_ group: ControlGroup) -> [String: JSONValue] {
+  /// What a group's processes used, as far as these controllers count it.
+  static func usage(_ group: ControlGroup, controllers: Set<String>) -> [String: JSONValue] {
     var usage: [String: JSONValue] = [:]
     let times = keyed(group.value("cpu.stat"))
     for (name, key) in [("cpu_seconds", "usage_usec"), ("cpu_user_seconds", "user_usec")] {
       usage[name] = times[key].map { .number(Double($0) / 1e6) }
     }
-    for (name, file) in [("memory_peak_bytes", "memory.peak"), ("pids_peak", "pids.peak")] {
+    for (name, file) in [("memory_peak_bytes", "memory.peak"), ("pids_peak", "pids.peak")]
+    where controllers.contains(String(file.prefix { $0 != "." })) {
       usage[name] = group.value(file).flatMap { Int64($0) }.map { .integer($0) }
     }
-    if let text = group.value("io.stat") { usage["io"] = io(text) }
+    if controllers.contains("io"), let text = group.value("io.stat") { usage["io"] = io(text) }
     return usage
   }
 

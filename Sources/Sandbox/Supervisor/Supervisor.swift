@@ -41,6 +41,7 @@ public final class Supervisor: Sendable {
 
   /// What happened, for log and metrics.
   public enum Event: Sendable {
+    /// The walls are up and the program may run; `seconds` since the request.
     case started(activationID: String, profile: String, seconds: Double)
     case ended(Receipt, seconds: Double)
     case refused(activationID: String?, reason: String)

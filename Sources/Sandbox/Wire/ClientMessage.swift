@@ -23,7 +23,7 @@ struct ClientMessage: Sendable, Hashable {
       members["inspect"] = inspect.map { .string($0) }
       members["freeze"] = freeze.map { .string($0) }
       members["thaw"] = thaw.map { .string($0) }
-      return Array(JSONValue.object(members).compactText.utf8)
+      return JSONValue.object(members).compactBytes
     }
   }
 }
@@ -89,7 +89,7 @@ extension SandboxRequest {
       hasSecrets = flag
     }
     if let value = fields.value["tightening"] {
-      tightening = try JSON.decode(Tightening.self, from: Array(value.compactText.utf8))
+      tightening = try JSON.decode(Tightening.self, from: value.compactBytes)
     }
   }
 }

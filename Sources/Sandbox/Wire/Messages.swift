@@ -7,9 +7,9 @@ import Linux
 /// From the supervisor. Written and read by hand: `Codable` tries each kind of value in turn, and a sandbox's client waits
 /// for it.
 struct SupervisorMessage: Sendable {
-  /// The listeners' names, in the order of the descriptors that travel along. Comes first, also when there are none.
+  /// The listeners' names, in the order of the descriptors that travel along. Comes first, where any were asked for.
   var listening: [String]?
-  /// The program runs.
+  /// The program was given the order to start; should that fail, the receipt says so.
   var started: Bool?
   /// It is over and gone: the receipt.
   var ended: JSONValue?
@@ -26,7 +26,7 @@ struct SupervisorMessage: Sendable {
     members["ended"] = ended
     members["refused"] = refused.map { .string($0) }
     members["answer"] = answer
-    return Array(JSONValue.object(members).compactText.utf8)
+    return JSONValue.object(members).compactBytes
   }
 }
 

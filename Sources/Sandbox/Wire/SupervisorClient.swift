@@ -12,6 +12,7 @@ public final class SandboxConnection: Sendable {
   public enum Answer: Sendable {
     /// Listening sockets of the gateway address, by the request's names.
     case listening([String: Descriptor])
+    /// The walls are up and the program may run.
     case started
     case ended(Receipt)
   }

@@ -45,20 +45,36 @@ public struct SupervisorLauncher: SandboxLauncher {
       let output = Collector(limit: outputLimit, keepsEnd: false)
       let errors = Collector(limit: Self.errorLimit, keepsEnd: true)
       let session = Session(connection: connection, output: (outRead, output), errors: (errorRead, errors))
-      let listeners = try await onThread { try session.listening() }
-      do {
-        try await serve(listeners.mapValues { $0.release() })
-      } catch {
-        connection.hangUp()
-        throw error
-      }
-      let receipt = try await onThread { try session.receipt() }
+      let receipt = try await served(request, session, connection, serve)
       let (text, truncated) = output.content
       return SandboxResult(
         output: text, outputTruncated: truncated, errorOutput: errors.content.bytes, receipt: receipt)
     } onCancel: {
       connection.hangUp()
     }
+  }
+
+  /// Has its listeners served, if it wants some, and waits for its end.
+  private func served(
+    _ request: SandboxRequest, _ session: Session, _ connection: SandboxConnection,
+    _ serve: @Sendable ([String: Int32]) async throws -> Void
+  ) async throws -> Receipt {
+    // Without a wish for some, the supervisor says nothing of them.
+    var listeners: [String: Descriptor] = [:]
+    if !request.listeners.isEmpty {
+      switch try await onThread({ try session.first() }) {
+      case .listening(let opened): listeners = opened
+      case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
+      case .ended(let receipt): return receipt
+      }
+    }
+    do {
+      try await serve(listeners.mapValues { $0.release() })
+    } catch {
+      connection.hangUp()
+      throw error
+    }
+    return try await onThread { try session.receipt() }
   }
 }
 
@@ -68,13 +84,8 @@ private struct Session: Sendable {
   let output: (Descriptor, Collector)
   let errors: (Descriptor, Collector)
 
-  func listening() throws -> [String: Descriptor] {
-    switch try connection.next() {
-    case .listening(let listeners): return listeners
-    case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
-    case .ended(let receipt): throw SandboxRefused("the sandbox ended before it began: \(receipt.exit)")
-    }
-  }
+  /// The first answer to a request with listeners: these, or the receipt of a sandbox that could not be made.
+  func first() throws -> SandboxConnection.Answer { try connection.next() }
 
   /// Returns with the receipt. By then nothing of the sandbox lives, so what is in the pipes is all. Their end is not
   /// waited for: a process that even SIGKILL could not end may hold them, and must not hold us.
