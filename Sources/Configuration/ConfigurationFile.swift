@@ -44,6 +44,14 @@ extension Configuration {
     }
   }
 
+  /// `parsePlaces` of a file.
+  public static func loadPlaces(path: String, environment: [String: String]) throws(ConfigurationError) -> Configuration
+  {
+    let bytes: [UInt8]
+    do { bytes = try readFile(path) } catch { throw .unreadable(path: path, errno: error.code) }
+    do { return try parsePlaces(bytes, file: path, environment: environment) } catch { throw .invalid(error) }
+  }
+
   /// The Hub, or an error that tells `command` needs one.
   public func requireHub(for command: String) throws(ConfigurationError) -> Hub {
     guard let hub else {

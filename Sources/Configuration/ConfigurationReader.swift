@@ -24,12 +24,26 @@ extension Configuration {
         configuration.logLevel = log.value(
           "level", .oneOf(LogLevel.self, else: .info), default: configuration.logLevel)
       }
-      root.mapping("receipts") { receipts in
-        configuration.receiptsDirectory = receipts.value(
-          "directory", .absolutePath, default: configuration.receiptsDirectory)
-      }
+      root.mapping("receipts") { configuration.receiptsDirectory = readReceipts($0) }
       return configuration
     }
+  }
+
+  /// Only where this host's supervisor listens and where receipts are: whoever reads those needs no secret of the file, and
+  /// an administrator's shell has none of the variables that hold them.
+  public static func parsePlaces(
+    _ bytes: some Sequence<UInt8>, file: String, environment: [String: String]
+  ) throws(YAMLErrors) -> Configuration {
+    try YAML.read(bytes, file: file, environment: environment, only: ["supervisor", "receipts"]) { root in
+      var configuration = Configuration()
+      root.mapping("supervisor") { configuration.supervisor = readSupervisor($0) }
+      root.mapping("receipts") { configuration.receiptsDirectory = readReceipts($0) }
+      return configuration
+    }
+  }
+
+  private static func readReceipts(_ reader: MappingReader) -> String {
+    reader.value("directory", .absolutePath, default: Configuration().receiptsDirectory)
   }
 
   private static func readCoordinator(_ reader: MappingReader) -> Coordinator {

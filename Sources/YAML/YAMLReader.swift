@@ -6,8 +6,10 @@ extension YAML {
   /// - Parameters:
   ///   - file: how errors name the file.
   ///   - environment: the source of `${NAME}` in scalars; nil leaves them as they are.
+  ///   - only: the top-level keys that are looked at, where the rest is somebody else's; nil: all.
   public static func read<Value>(
     _ bytes: some Sequence<UInt8>, file: String, environment: [String: String]? = nil, limits: Limits = Limits(),
+    only: Set<String>? = nil,
     _ body: (MappingReader) -> Value
   ) throws(YAMLErrors) -> Value {
     var root: YAMLNode
@@ -17,6 +19,7 @@ extension YAML {
       throw YAMLErrors([error])
     }
     let problems = YAMLProblems(file: file)
+    if let only, let entries = root.entries { root.value = .mapping(entries.filter { only.contains($0.key) }) }
     if let environment { root = substitute(environment, in: root, problems: problems) }
     if root.isNull { root.value = .mapping([]) }
     guard let entries = root.entries else {

@@ -144,7 +144,7 @@ struct ReceiptPlace: ParsableArguments {
   func configuration() throws -> Configuration {
     var configuration = Configuration()
     if let path = config ?? (access(SettingsOptions.standardPath, F_OK) == 0 ? SettingsOptions.standardPath : nil) {
-      configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
+      configuration = try Configuration.loadPlaces(path: path, environment: SettingsOptions.environment())
     }
     if let receipts { configuration.receiptsDirectory = receipts }
     return configuration

@@ -257,4 +257,21 @@ private func shippedPath() -> String {
         == "'r2' is missing in the configuration, and a runner needs it; give r2.bucket and r2.endpoint, or definitions.directory"
     )
   }
+
+  @Test func placesNeedNoSecret() throws {
+    let file = Array(
+      """
+      hub: { url: http://hub.example, api_key: "${NOT_SET}" }
+      supervisor: { socket: /run/other.sock }
+      receipts: { directory: "${WHERE}/receipts" }
+      """.utf8)
+    let places = try Configuration.parsePlaces(file, file: "c.yaml", environment: ["WHERE": "/srv"])
+    #expect(places.supervisor.socket == "/run/other.sock" && places.receiptsDirectory == "/srv/receipts")
+    // Control: whoever needs the Hub needs its key.
+    #expect(throws: YAMLErrors.self) {
+      try Configuration.parse(file, file: "c.yaml", environment: ["WHERE": "/srv"])
+    }
+    // What is wrong with a place is said all the same.
+    #expect(throws: YAMLErrors.self) { try Configuration.parsePlaces(file, file: "c.yaml", environment: [:]) }
+  }
 }
