@@ -94,12 +94,14 @@ let package = Package(
       [
         "JSON", "HTTPServer", "HTTPClient", "Hub", "Agents", "Addresses", "Observe", log, crypto, nio, nioPosix,
       ]),
+    room("ModelGateway", ["JSON", "HTTPServer", "HTTPClient", "Configuration", "Agents", "Observe", log]),
     room("Executors", ["Agents", "Configuration", "JSON"]),
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
       "Runner",
       [
         "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Linux", "Sandbox", "Gateway",
+        "ModelGateway",
         "Executors", "HTTPServer", "HTTPClient", log,
       ]),
     room("Doctor", ["Linux", "JSON"]),
@@ -107,7 +109,8 @@ let package = Package(
     .executableTarget(
       name: "botburrow",
       dependencies: [
-        "Coordinator", "Runner", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux", "HTTPServer",
+        "Coordinator", "Runner", "ModelGateway", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux",
+        "HTTPServer",
         "HTTPClient", "Redis", "Work", "Hub", "Executors", "Gateway", "JSON", "Learn", "Doctor", arguments, log,
       ], swiftSettings: strict),
 
@@ -168,12 +171,16 @@ let package = Package(
       "GatewayTests",
       ["Gateway", "Agents", "Addresses", "Hub", "HTTPClient", "HTTPServer", "Linux", "Observe", "JSON", "TestSupport"]),
     tests(
+      "ModelGatewayTests",
+      ["ModelGateway", "ModelStandIn", "Agents", "Configuration", "HTTPClient", "HTTPServer", "Observe", "JSON"]),
+    tests(
       "CoordinatorTests",
       ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport", log]),
     tests(
       "RunnerTests",
       [
         "Runner", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Sandbox", "Gateway",
+        "ModelGateway", "ModelStandIn",
         "Executors", "HTTPServer", "HTTPClient", "LocalHub", "Linux", "Addresses", "TestSupport",
       ]),
     tests(

@@ -82,6 +82,8 @@ public struct Configuration: Sendable, Hashable {
     public var timeout: Duration = .seconds(300)
     /// Bytes of the agent's standard output that are kept.
     public var maxOutputBytes = 1 << 20
+    /// Model tokens, input and output together; 0 for no limit.
+    public var maxTokens = 100_000
     /// The defaults.
     public init() {}
   }
@@ -136,6 +138,8 @@ public struct Configuration: Sendable, Hashable {
   public var work = Work()
   /// What one activation may use.
   public var activation = Activation()
+  /// Providers of models, by name. An agent without one of these can't reach a model.
+  public var providers: [String: ModelProvider] = [:]
   /// Where daemons serve metrics and health.
   public var metrics = Metrics()
   /// Records below this severity are not written.

@@ -19,6 +19,7 @@ extension Configuration {
       root.mapping("mcp") { readMCP($0, &configuration.mcp) }
       root.mapping("work") { configuration.work = readWork($0) }
       root.mapping("activation") { configuration.activation = readActivation($0) }
+      root.mapping("providers") { configuration.providers = readProviders($0, environment) }
       root.mapping("metrics") { configuration.metrics = readMetrics($0) }
       root.mapping("log") { log in
         configuration.logLevel = log.value(
@@ -142,6 +143,7 @@ extension Configuration {
       "timeout", .duration(in: .seconds(1) ... .seconds(86400)), default: activation.timeout)
     activation.maxOutputBytes = reader.value(
       "max_output", .byteSize(in: 1024...(1 << 30)), default: activation.maxOutputBytes)
+    activation.maxTokens = reader.value("max_tokens", .int(in: 0...1_000_000_000), default: activation.maxTokens)
     return activation
   }
 

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Sends requests; what tests replace.
 public protocol HTTPTransport: Sendable {
   /// Sends a request and waits for the whole answer. Any status is an answer; `HTTPClientError` where none came,
@@ -44,5 +46,30 @@ public final class HTTPClient: HTTPTransport {
     } onCancel: {
       loop.cancel(ticket)
     }
+  }
+
+  /// Sends a request over HTTP/1.1 and returns once the answer's head is there; its body is read piece by piece, of any
+  /// length. Throws as `send` does. `request.timeout` limits the whole exchange, the body's end included.
+  public func stream(_ request: HTTPRequest) async throws -> HTTPStreamedResponse {
+    if let defect = request.defect {
+      throw HTTPClientError(method: request.method, url: request.url, code: 0, reason: defect)
+    }
+    let ticket = TransferTicket()
+    let loop = loop
+    let made = Mutex<StreamedAnswer?>(nil)
+    try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { head in
+        let answer = StreamedAnswer(head: head) { loop.resume(ticket) }
+        made.withLock { $0 = answer }
+        loop.add(Transfer(request, settings: settings, ticket: ticket, receiver: answer, overHTTP1: true))
+      }
+    } onCancel: {
+      loop.cancel(ticket)
+    }
+    guard let answer = made.withLock({ $0 }) else { throw CancellationError() }
+    let head = answer.head
+    // The body holds the client: a transfer in use keeps its loop.
+    let body = HTTPBody(answer) { [self] in self.loop.cancel(ticket) }
+    return HTTPStreamedResponse(status: head.status, headers: head.headers, body: body)
   }
 }

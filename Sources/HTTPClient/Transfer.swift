@@ -8,12 +8,21 @@ struct TransferSettings: Sendable {
   var proxy: String?
 }
 
-/// Takes an answer as it comes in, on the loop's thread. `WholeAnswer` collects; one that streams fits beside it.
+/// What a receiver makes of a piece of the body.
+enum TransferAcceptance {
+  case taken
+  /// Ends the transfer.
+  case refused
+  /// Not now: it comes again once the transfer is resumed.
+  case paused
+}
+
+/// Takes an answer as it comes in, on the loop's thread. `WholeAnswer` collects, `StreamedAnswer` hands on.
 protocol TransferReceiver: AnyObject, Sendable {
   /// One header line, its line break included. False ends the transfer.
   func header(_ line: UnsafeBufferPointer<UInt8>) -> Bool
-  /// A piece of the body. False ends the transfer.
-  func body(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool
+  /// A piece of the body.
+  func body(_ bytes: UnsafeBufferPointer<UInt8>) -> TransferAcceptance
   /// Why the receiver ended the transfer; nil where it didn't.
   var refusal: String? { get }
   /// Called once, last.
@@ -28,6 +37,7 @@ final class Transfer: @unchecked Sendable {
   private let request: HTTPRequest
   private let settings: TransferSettings
   private let receiver: any TransferReceiver
+  private let overHTTP1: Bool
   private var easy: UnsafeMutableRawPointer?
   private var headers: UnsafeMutablePointer<curl_slist>?
   private let errorText: UnsafeMutableBufferPointer<CChar>
@@ -35,8 +45,10 @@ final class Transfer: @unchecked Sendable {
   private let bodyCount: Int
 
   init(
-    _ request: HTTPRequest, settings: TransferSettings, ticket: TransferTicket, receiver: any TransferReceiver
+    _ request: HTTPRequest, settings: TransferSettings, ticket: TransferTicket, receiver: any TransferReceiver,
+    overHTTP1: Bool = false
   ) {
+    self.overHTTP1 = overHTTP1
     self.request = request
     self.settings = settings
     self.ticket = ticket
@@ -78,6 +90,8 @@ final class Transfer: @unchecked Sendable {
     options.set(CURLOPT_QUICK_EXIT, 1)
     options.set(CURLOPT_TCP_NODELAY, 1)
     options.closeSocketsOnExec()
+    // One connection a stream: a reader that is behind stops its own server, and no other stream beside it.
+    if overHTTP1 { options.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)) }
     options.set(CURLOPT_USERAGENT, settings.userAgent)
     options.set(CURLOPT_TIMEOUT_MS, request.timeout.curlMilliseconds)
     options.set(CURLOPT_CONNECTTIMEOUT_MS, settings.connectTimeout.curlMilliseconds)
@@ -130,7 +144,7 @@ final class Transfer: @unchecked Sendable {
     let context = Unmanaged.passUnretained(self).toOpaque()
     options.set(CURLOPT_HEADERDATA, pointer: context)
     options.set(CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
-      Transfer.deliver(bytes, size * count, context) { $0.header($1) }
+      Transfer.deliver(bytes, size * count, context) { $0.header($1) ? .taken : .refused }
     }
     options.set(CURLOPT_WRITEDATA, pointer: context)
     options.set(CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
@@ -141,12 +155,21 @@ final class Transfer: @unchecked Sendable {
   /// Returning another count than the one given ends the transfer with CURLE_WRITE_ERROR.
   private static func deliver(
     _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int, _ context: UnsafeMutableRawPointer?,
-    _ accept: (any TransferReceiver, UnsafeBufferPointer<UInt8>) -> Bool
+    _ accept: (any TransferReceiver, UnsafeBufferPointer<UInt8>) -> TransferAcceptance
   ) -> Int {
     guard let context, count > 0 else { return count }
     let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
     let start = UnsafeRawPointer(bytes)?.assumingMemoryBound(to: UInt8.self)
-    return accept(transfer.receiver, UnsafeBufferPointer(start: start, count: count)) ? count : 0
+    switch accept(transfer.receiver, UnsafeBufferPointer(start: start, count: count)) {
+    case .taken: return count
+    case .refused: return 0
+    case .paused: return Int(CURL_WRITEFUNC_PAUSE)
+    }
+  }
+
+  /// Lets a paused transfer go on; curl may deliver at once.
+  func resume() {
+    if let easy { curl_easy_pause(easy, CURLPAUSE_CONT) }
   }
 
   // MARK: ends, each called once at most

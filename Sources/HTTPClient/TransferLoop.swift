@@ -10,6 +10,7 @@ final class TransferLoop: @unchecked Sendable {
   private enum Order {
     case add(Transfer)
     case cancel(TransferTicket)
+    case resume(TransferTicket)
     case stop
   }
   private struct Orders {
@@ -68,6 +69,9 @@ final class TransferLoop: @unchecked Sendable {
     _ = leave(.cancel(ticket))
   }
 
+  /// Lets a transfer go on whose receiver paused it.
+  func resume(_ ticket: TransferTicket) { _ = leave(.resume(ticket)) }
+
   func stop() { _ = leave(.stop) }
 
   private func leave(_ order: Order) -> Bool {
@@ -115,10 +119,13 @@ final class TransferLoop: @unchecked Sendable {
       switch order {
       case .add(let transfer): begin(transfer, multi, &active)
       case .cancel(let ticket):
-        guard let (easy, transfer) = active.first(where: { $0.value.ticket === ticket }) else { continue }
+        guard let easy = ticket.easy, let transfer = active[easy], transfer.ticket === ticket else { continue }
         curl_multi_remove_handle(multi, easy)
         active[easy] = nil
         transfer.cancelled()
+      case .resume(let ticket):
+        guard let easy = ticket.easy, let transfer = active[easy], transfer.ticket === ticket else { continue }
+        transfer.resume()
       case .stop: goOn = false
       }
     }
@@ -133,6 +140,7 @@ final class TransferLoop: @unchecked Sendable {
     let code = curl_multi_add_handle(multi, easy)
     guard code == CURLM_OK else { return transfer.fail(curlText(code), code: CURLE_FAILED_INIT) }
     active[easy] = transfer
+    transfer.ticket.easy = easy
   }
 
   private func finishDone(
@@ -166,8 +174,12 @@ final class TransferLoop: @unchecked Sendable {
 }
 
 /// Names one transfer to its canceller.
-final class TransferTicket: Sendable {
+///
+/// `@unchecked`: `easy` is touched by the loop's thread alone.
+final class TransferTicket: @unchecked Sendable {
   private let flag = Atomic(false)
+  /// The transfer's handle once it is under way; another may have it afterwards.
+  var easy: UnsafeMutableRawPointer?
   var isCancelled: Bool { flag.load(ordering: .acquiring) }
   func cancel() { flag.store(true, ordering: .releasing) }
 }

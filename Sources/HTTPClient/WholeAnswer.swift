@@ -28,10 +28,10 @@ final class WholeAnswer: TransferReceiver, @unchecked Sendable {
     return true
   }
 
-  func body(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-    guard fits(bytes.count) else { return false }
+  func body(_ bytes: UnsafeBufferPointer<UInt8>) -> TransferAcceptance {
+    guard fits(bytes.count) else { return .refused }
     collected.append(contentsOf: bytes)
-    return true
+    return .taken
   }
 
   func finished(_ end: Result<Int, any Error>) {
@@ -47,7 +47,7 @@ final class WholeAnswer: TransferReceiver, @unchecked Sendable {
 
 extension Substring {
   /// Without blanks and line breaks at both ends. "\r\n" is one Character.
-  fileprivate var trimmed: Substring {
+  var trimmed: Substring {
     let blanks: [Character] = [" ", "\t", "\r", "\n", "\r\n"]
     let start = self.drop { blanks.contains($0) }
     guard let last = start.lastIndex(where: { !blanks.contains($0) }) else { return "" }

@@ -3,6 +3,7 @@ struct RequestTarget: Sendable, Equatable {
   var path: String
   var segments: [String]
   var query: [(name: String, value: String)]
+  var rawQuery = ""
 
   /// Reads origin-form, absolute-form and `*`. Strict: a bad escape, a NUL, bytes that are not UTF-8, `.` and `..` are
   /// errors, so that nothing behind the server sees a path that two readers could understand differently.
@@ -29,6 +30,7 @@ struct RequestTarget: Sendable, Equatable {
     path = "/" + decoded.joined(separator: "/")
     if path.count > 1, parts[0].hasSuffix("/") { path += "/" }
     query = parts.count > 1 ? try Self.pairs(parts[1]) : []
+    rawQuery = parts.count > 1 ? String(parts[1]) : ""
   }
 
   /// `application/x-www-form-urlencoded` pairs: a query or the body of an HTML form.

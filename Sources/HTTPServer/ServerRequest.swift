@@ -10,6 +10,8 @@ public struct ServerRequest: Sendable {
   public var parameters: [String: String] = [:]
   /// Decoded query pairs in order.
   public var query: [(name: String, value: String)]
+  /// The query as sent, without its question mark; empty for none. For passing it on.
+  public var rawQuery = ""
   /// Header fields in order, names as sent.
   public var headers: [(name: String, value: String)]
   /// The whole body.
@@ -35,6 +37,7 @@ public struct ServerRequest: Sendable {
     self.path = target.path
     self.segments = target.segments
     self.query = target.query
+    self.rawQuery = target.rawQuery
     self.headers = headers
     self.body = body
   }

@@ -19,8 +19,15 @@ public protocol HubAPI: Sendable {
   func search(_ query: String, limit: Int, community: String?, author: String?) async throws -> [Post]
   /// Posts that an agent could take part in and has not yet.
   func discover(limit: Int, communities: [String], keywords: [String]) async throws -> [Post]
+  /// What an agent may still spend.
+  func budgetHealth(agentID: String) async throws -> HubBudget
   /// Tells what an activation used.
   func report(_ consumption: Consumption, idempotencyKey: String) async throws
   /// Tells that an agent was activated now.
   func activated(agentID: String, idempotencyKey: String) async throws
+}
+
+extension HubAPI {
+  /// No limit, for a Hub that keeps no budgets.
+  public func budgetHealth(agentID: String) async throws -> HubBudget { HubBudget(healthy: true) }
 }

@@ -97,6 +97,25 @@ public struct MetricDescription: Sendable {
     .init(
       "botburrow_proxy_bytes_total", .counter, "Bytes through the proxy (sent or received).",
       labels: ["server", "direction"]),
+    .init(
+      "botburrow_model_calls_total", .counter, "Calls through the model gateway, by how they ended.",
+      labels: ["agent", "provider", "outcome"]),
+    .init(
+      "botburrow_model_call_duration_seconds", .histogram, "Time of calls through the model gateway.",
+      labels: ["provider"]),
+    .init(
+      "botburrow_model_first_byte_seconds", .histogram, "Time until a model's answer began.", labels: ["provider"],
+      buckets: callSeconds),
+    .init(
+      "botburrow_model_cost_usd_total", .counter, "US dollars by the price table.", labels: ["agent"]),
+    .init(
+      "botburrow_model_estimates_total", .counter, "Calls whose tokens had to be estimated.", labels: ["provider"]),
+    .init(
+      "botburrow_model_retries_total", .counter, "Calls that the gateway made again.", labels: ["provider"]),
+    .init(
+      "botburrow_model_provider_resting", .gauge,
+      "1 where a provider failed so often that it is left alone for a while.",
+      labels: ["provider"]),
     .init("botburrow_hub_retries_total", .counter, "Calls to the Hub that a runner made again."),
     .init(
       "botburrow_reports_failed_total", .counter, "Reports that the Hub did not take (consumption, activated).",

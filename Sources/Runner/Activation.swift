@@ -3,6 +3,7 @@ import Gateway
 import Hub
 import JSON
 import Logging
+import ModelGateway
 import Sandbox
 import Work
 
@@ -75,17 +76,33 @@ struct Activation: Sendable {
     let granted = GrantedServers(
       prepared.agent.definition, skills: prepared.skills, operator: services.tools.files)
     tell(granted.missing)
+    let token = services.makeToken()
+    let model = try await modelSession(prepared, token: token)
     let launch = try Launch(
-      prepared, task: task, token: services.makeToken(), policy: services.policy, granted: granted)
+      prepared, task: task, token: token, policy: services.policy, granted: granted,
+      dialects: model?.choice.provider.dialects)
     let ledger = ActivationLedger()
 
     let started = services.time.now()
-    let ran = try await run(launch, ledger: ledger)
+    let ran: Ran
+    do throws(ActivationFailure) {
+      ran = try await run(launch, ledger: ledger, model: model)
+    } catch {
+      guard let model, model.usage.total > 0 || error.status == .budget else { throw error }
+      // What it used before it was ended is used all the same.
+      var usage = Consumption(
+        prepared, task: task, usage: nil, seconds: started.duration(to: services.time.now()) / .seconds(1))
+      usage.count(model)
+      end.consumption = usage
+      if posts, error.status != .cancelled { await report(usage) }
+      throw error
+    }
     end.ran = ran
     let seconds = started.duration(to: services.time.now()) / .seconds(1)
 
-    let said = Said.read(ran.result, with: launch.executor)
-    let usage = Consumption(prepared, task: task, usage: said.usage, seconds: seconds)
+    let said = Said.read(ran.result, with: launch.executor, verdict: model?.verdict)
+    var usage = Consumption(prepared, task: task, usage: said.usage, seconds: seconds)
+    usage.count(model)
     end.consumption = usage
     if let failure = said.failure {
       // What a failed attempt used was used all the same.

@@ -10,6 +10,8 @@ public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConverti
     case failed
     case timeout
     case oom
+    /// It used what it may use of its model.
+    case budget
     /// The lease went to somebody else; this runner says and does nothing more.
     case lost
     /// The runner was told to stop.

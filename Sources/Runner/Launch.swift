@@ -4,6 +4,7 @@ import Executors
 import Gateway
 import Hub
 import JSON
+import ModelGateway
 import Sandbox
 
 /// What is asked of the supervisor, and what the program gets. Pure.
@@ -136,8 +137,12 @@ struct Said: Sendable, Hashable {
   /// It failed by its own account or its exit code.
   var failure: ActivationFailure?
 
-  /// Reads a result. The sandbox's word on how it ended comes before the tool's; the tool's before its exit code.
-  static func read(_ result: SandboxResult, with executor: any Executor) -> Said {
+  /// Reads a result. The first of these that tells of a failure counts: the model gateway's record, the sandbox's word on
+  /// how it ended, the tool's own word, its exit code. Tools take a refused budget for anything, and end with 0.
+  static func read(
+    _ result: SandboxResult, with executor: any Executor, verdict: ModelVerdict? = nil
+  ) -> Said {
+    if let verdict { return Said(failure: ActivationFailure(verdict)) }
     let exit: ExecutorOutput.Exit
     switch result.receipt.exit {
     case .exited(let code): exit = .code(code)

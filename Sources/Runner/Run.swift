@@ -3,6 +3,7 @@ import Gateway
 import Glibc
 import HTTPServer
 import Linux
+import ModelGateway
 import Sandbox
 
 /// What came out of the sandbox, with what the agent did in the Hub meanwhile.
@@ -15,8 +16,11 @@ struct Ran: Sendable {
 
 extension Activation {
   /// Runs the agent in its sandbox, with its gateways beside it for just as long.
-  func run(_ launch: Launch, ledger: ActivationLedger) async throws(ActivationFailure) -> Ran {
+  func run(
+    _ launch: Launch, ledger: ActivationLedger, model: ModelSession? = nil
+  ) async throws(ActivationFailure) -> Ran {
     let gateways = GatewayListener()
+    let modelGateway = ModelGatewayListener()
     let server = MCPServer(
       session: launch.session, hub: services.hub, ledger: ledger,
       audit: Audit(logger: services.logger, metrics: services.metrics),
@@ -25,13 +29,15 @@ extension Activation {
     let tools = ToolServers(launch, task: task, services: services)
     let failure: ActivationFailure
     do {
-      let result = try await inTime {
+      let result = try await inTime(model) {
         try await services.launcher.run(
           launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
           serve: { listeners in
             for (name, descriptor) in listeners {
               if let front = name == MCPServer.hubName ? server : tools.members[name]?.front {
                 try await gateways.serve(front, at: .listener(descriptor: descriptor))
+              } else if name == "model", let model, let providers = services.models {
+                try await modelGateway.serve(model, providers, at: .listener(descriptor: descriptor))
               } else {
                 _ = Glibc.close(descriptor)
               }
@@ -39,7 +45,10 @@ extension Activation {
           })
       }
       await gateways.stop()
+      await modelGateway.stop()
       return Ran(result: result, effects: ledger.effects, sidecars: await tools.stop())
+    } catch is BudgetEnded {
+      failure = model?.verdict.map { ActivationFailure($0) } ?? ActivationFailure(.activationBudget)
     } catch is CancellationError {
       failure = ActivationFailure("the activation was cancelled", status: .cancelled)
     } catch let error as LinuxError where error.operation == "connect" {
@@ -50,20 +59,34 @@ extension Activation {
       failure = ActivationFailure("the supervisor could not run the agent: \(error)")
     }
     await gateways.stop()
+    await modelGateway.stop()
     _ = await tools.stop()
     throw failure
   }
 
   /// The supervisor keeps the time; one that hangs must not keep a place and a lease for ever.
-  private func inTime(_ run: @escaping @Sendable () async throws -> SandboxResult) async throws -> SandboxResult {
-    guard let timeout = services.policy.timeout else { return try await run() }
+  /// And a program whose budget was denied has a moment to say its last words: no answer stops every tool.
+  private func inTime(
+    _ model: ModelSession?, _ run: @escaping @Sendable () async throws -> SandboxResult
+  ) async throws -> SandboxResult {
     let time = services.time
-    let limit = timeout + services.policy.supervisorGrace
+    let limit = services.policy.timeout.map { $0 + services.policy.supervisorGrace }
+    let grace = services.policy.denialGrace
+    guard limit != nil || model != nil else { return try await run() }
     return try await withThrowingTaskGroup(of: SandboxResult.self) { group in
       group.addTask { try await run() }
-      group.addTask {
-        try await time.sleep(limit)
-        throw SupervisorOverdue(limit: limit)
+      if let limit {
+        group.addTask {
+          try await time.sleep(limit)
+          throw SupervisorOverdue(limit: limit)
+        }
+      }
+      if let model {
+        group.addTask {
+          try await model.denied()
+          try await time.sleep(grace)
+          throw BudgetEnded()
+        }
       }
       defer { group.cancelAll() }
       guard let first = try await group.next() else { throw CancellationError() }
@@ -71,6 +94,9 @@ extension Activation {
     }
   }
 }
+
+/// The budget was denied, and the program went on.
+private struct BudgetEnded: Error {}
 
 /// The supervisor did not end a sandbox when its time was over.
 struct SupervisorOverdue: Error, CustomStringConvertible {

@@ -2,6 +2,7 @@ import Agents
 import Configuration
 import Hub
 import Logging
+import ModelGateway
 import Observe
 import Sandbox
 
@@ -36,6 +37,8 @@ public struct RunnerServices: Sendable {
   public var launcher: any SandboxLauncher
   /// Where receipts go; nil keeps none.
   public var receipts: ReceiptFolder?
+  /// The model providers; nil where none is configured.
+  public var models: ModelProviders?
   /// The seed's series and more.
   public var metrics: Metrics
   /// One line an activation, and what went wrong.
@@ -82,6 +85,10 @@ public struct RunnerPolicy: Sendable, Hashable {
   public var hubPort: UInt16 = 8001
   /// The TCP port of the model gateway inside every sandbox whose agent has a model.
   public var modelPort: UInt16 = 8000
+  /// Model tokens of one activation, input and output together; nil for no limit.
+  public var maxTokens: Int? = 100_000
+  /// How long a program has after its budget was denied: some tools never take a no.
+  public var denialGrace: Duration = .seconds(5)
   /// Posts of the feed that an exploration is shown.
   public var feedSize = 20
 
@@ -96,6 +103,7 @@ public struct RunnerPolicy: Sendable, Hashable {
   public init(_ activation: Configuration.Activation) {
     timeout = activation.timeout
     outputLimit = activation.maxOutputBytes
+    maxTokens = activation.maxTokens == 0 ? nil : activation.maxTokens
   }
 }
 

@@ -6,6 +6,7 @@ import Glibc
 import HTTPClient
 import Linux
 import Logging
+import ModelGateway
 import Observe
 import Runner
 import Sandbox
@@ -101,6 +102,10 @@ extension Configuration {
       launcher: SupervisorLauncher(socket: supervisor.socket),
       receipts: keepsReceipts ? ReceiptFolder(path: receiptsDirectory) : nil, metrics: metrics, logger: logger,
       time: RunnerTime(wallClock: { Timestamp.seconds }), policy: RunnerPolicy(activation))
+    if !providers.isEmpty {
+      services.models = ModelProviders(
+        providers, audit: ModelAudit(logger: logger, metrics: metrics), metrics: metrics)
+    }
     services.tools.files = try OperatorFiles(mcp)
     services.tools.secrets = SecretStore(directory: mcp.secretsDirectory, environment: SettingsOptions.environment())
     services.tools.profile = mcp.profile
