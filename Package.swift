@@ -187,7 +187,10 @@ let package = Package(
       "ExecutorsTests", ["Executors", "Agents", "Configuration", "JSON", "Linux", "TestSupport"], exclude: ["Golden"]),
     tests(
       "AcceptanceTests",
-      ["JSON", "HTTPClient", "HTTPServer", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport"]),
+      [
+        "JSON", "HTTPClient", "HTTPServer", "Redis", "Work", "Hub", "Linux", "Sandbox", "TestSupport", "Agents",
+        "Executors", "ModelStandIn",
+      ]),
     // The hostile suite: its program runs inside, with nothing of ours beside it; its command runs where no toolchain is.
     .executableTarget(
       name: "hostile-probe", path: "Tests/HostileProbe",

@@ -44,8 +44,10 @@ public final class ModelStandIn: Sendable {
   ///   - key: the only one that is taken, as `x-api-key` or as a bearer token.
   ///   - port: 0 for a free one.
   ///   - journal: a file to append a line of JSON to for each request.
+  ///   - address: another place to listen at; `port` doesn't count then.
   public static func start(
-    _ scenario: Scenario, key: String = "stand-in-key", port: Int = 0, journal: String? = nil
+    _ scenario: Scenario, key: String = "stand-in-key", port: Int = 0, journal: String? = nil,
+    at address: ServerAddress? = nil
   ) async throws -> ModelStandIn {
     var file: Int32?
     if let journal {
@@ -59,7 +61,8 @@ public final class ModelStandIn: Sendable {
     var options = HTTPServer.Options()
     options.maxBodyBytes = 64 << 20
     options.maxConnections = 4096
-    let server = try await HTTPServer.start(at: .tcp(host: "127.0.0.1", port: port), options: options) { request in
+    let server = try await HTTPServer.start(at: address ?? .tcp(host: "127.0.0.1", port: port), options: options) {
+      request in
       try await standIn.answer(request)
     }
     standIn.server.withLock { $0 = server }
