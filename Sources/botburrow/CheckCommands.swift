@@ -6,6 +6,7 @@ import Glibc
 import HTTPClient
 import JSON
 import Linux
+import ModelGateway
 import Runner
 import Sandbox
 
@@ -23,8 +24,9 @@ struct ConfigCheck: ParsableCommand {
 
   func run() throws {
     let files: OperatorFiles
+    let configuration: Configuration
     do {
-      let configuration = try Configuration.load(path: file, environment: SettingsOptions.environment())
+      configuration = try Configuration.load(path: file, environment: SettingsOptions.environment())
       files = try OperatorFiles(configuration.mcp)
     } catch {
       writeError("\(error)\n")
@@ -32,6 +34,11 @@ struct ConfigCheck: ParsableCommand {
     }
     print("\(file): good")
     let servers = files.servers.keys.sorted().joined(separator: ", ")
+    let providers = configuration.providers.values.sorted { $0.name < $1.name }.map { provider in
+      let spoken = provider.dialects.map(\.rawValue).sorted().joined(separator: ", ")
+      return "\(provider.name) (\(spoken))\(provider.key == nil && provider.keys.isEmpty ? " without a key" : "")"
+    }
+    print("model providers: \(providers.isEmpty ? "none" : providers.joined(separator: ", "))")
     print("tool servers: hub\(servers.isEmpty ? "" : ", \(servers)")")
   }
 }
@@ -57,24 +64,28 @@ struct AgentsCheck: ParsableCommand {
     let signals = try SignalWatch([SIGINT, SIGTERM])
     let source: any DefinitionSource
     var files = try OperatorFiles(Configuration.MCP())
+    var providers: [String: ModelProvider]?
     if let directory {
       source = DirectorySource(directory)
       if let config {
-        files = try OperatorFiles(Configuration.load(path: config, environment: SettingsOptions.environment()).mcp)
+        let configuration = try Configuration.load(path: config, environment: SettingsOptions.environment())
+        files = try OperatorFiles(configuration.mcp)
+        providers = configuration.providers
       }
     } else {
       let path = config ?? SettingsOptions.standardPath
       let configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
       files = try OperatorFiles(configuration.mcp)
+      providers = configuration.providers
       source = try configuration.makeDefinitions(for: "agents check", HTTPClient(userAgent: "botburrow"))
     }
     let known = (try? Places.profiles(profiles)).map { ProfileSource(directory: $0) }
     let wrong = Outcome()
-    let (json, operatorFiles) = (json, files)
+    let (json, operatorFiles, knownProviders) = (json, files, providers)
     try Daemon.run(signals, stop: {}) {
       var reports: [JSONValue] = []
       for id in try await source.list() {
-        let report = await Self.check(id, source, operatorFiles, known)
+        let report = await Self.check(id, source, operatorFiles, knownProviders, known)
         if !report.problems.isEmpty { wrong.set(id) }
         reports.append([
           "agent": .string(id), "problems": .array(report.problems.map { .string($0) }),
@@ -89,7 +100,8 @@ struct AgentsCheck: ParsableCommand {
   }
 
   private static func check(
-    _ id: String, _ source: any DefinitionSource, _ files: OperatorFiles, _ profiles: ProfileSource?
+    _ id: String, _ source: any DefinitionSource, _ files: OperatorFiles, _ providers: [String: ModelProvider]?,
+    _ profiles: ProfileSource?
   ) async -> (problems: [String], summary: [String]) {
     do {
       let agent = try await source.load(id)
@@ -99,9 +111,24 @@ struct AgentsCheck: ParsableCommand {
         sandbox: { definition in
           profiles.map { definition.sandbox.problems(in: $0, standard: definition.kind.profile) } ?? []
         })
-      return (check.problems, check.summary)
+      let (problem, line) = model(of: agent.definition, providers)
+      return (check.problems + [problem].compactMap { $0 }, check.summary + [line].compactMap { $0 })
     } catch {
       return ("\(error)".split(separator: "\n").map(String.init), [])
+    }
+  }
+
+  /// What stands between an agent and its model, and which it is. Nothing where no configuration is known.
+  private static func model(
+    of agent: AgentDefinition, _ providers: [String: ModelProvider]?
+  ) -> (problem: String?, line: String?) {
+    guard let providers else { return (nil, nil) }
+    do throws(ModelChoiceError) {
+      guard let choice = try ModelChoice.of(agent, providers: providers) else { return (nil, "model: none") }
+      return (nil, "model: \(choice.model) of provider \(choice.provider.name)")
+    } catch {
+      // A program of the operator's may do without a model; the other kinds are nothing without one.
+      return agent.kind == .custom ? (nil, "model: none; \(error)") : ("\(error)", nil)
     }
   }
 
