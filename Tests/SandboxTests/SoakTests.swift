@@ -4,10 +4,7 @@
   import Testing
 
   /// The soak's short form: few sandboxes, one death at each named step, some at random instants.
-  @Suite(
-    "Soak", .enabled(if: geteuid() == 0, "needs root"), .serialized,
-    .disabled("not settled: a death at 'make network namespace' leaves the activation's group for longer than it waits")
-  )
+  @Suite("Soak", .enabled(if: geteuid() == 0, "needs root"), .serialized)
   struct SoakTests {
     @Test func `Sandboxes in a row and deaths at every step leave nothing`() async throws {
       let (end, output) = try await onThread {

@@ -106,13 +106,7 @@ private struct PointSoak {
   /// A supervisor that never comes to serve.
   func killAtStart(_ step: Step) throws -> [String] {
     try faults.set("stop@1 \(step.name)")
-    // Beside the one that serves: its socket stays that one's.
-    let process = try world.start(
-      options.debug + "/botburrow",
-      [
-        "botburrow", "supervisor", "--socket", world.directory + "/s2", "--profiles", world.directory + "/profiles",
-        "--cgroup", "best-effort", "--die-with", "\(getpid())",
-      ], environment: ["BOTBURROW_FAULTS=\(faults.path)"])
+    let process = try startBeside()
     guard try world.waitForStop(of: process, or: nil, within: .seconds(20)) else {
       try process.signal(SIGKILL)
       _ = try world.wait(for: process, within: .seconds(5))
@@ -121,10 +115,33 @@ private struct PointSoak {
     try process.signal(SIGKILL)
     try faults.set()
     guard try world.wait(for: process, within: .seconds(5)) != nil else { return ["the supervisor itself"] }
-    unlink(world.directory + "/s2")
+    unlink(socketBeside)
     let isAlone = holds(within: .seconds(1)) { world.strays().isEmpty }
-    let group = access(world.group.child("botburrow-\(process.pid)").path, F_OK) == 0
-    return (isAlone ? [] : ["processes \(world.strays())"]) + (group ? ["its group"] : [])
+    return (isAlone ? [] : ["processes \(world.strays())"]) + (try groupAfterNextStart(process.pid))
+  }
+
+  private var socketBeside: String { world.directory + "/s2" }
+
+  /// A supervisor beside the one that serves, whose socket stays that one's.
+  private func startBeside() throws -> ProcessHandle {
+    try world.start(
+      options.debug + "/botburrow",
+      [
+        "botburrow", "supervisor", "--socket", socketBeside, "--profiles", world.directory + "/profiles",
+        "--cgroup", "best-effort", "--die-with", "\(getpid())",
+      ], environment: ["BOTBURROW_FAULTS=\(faults.path)"])
+  }
+
+  /// Nobody could remove the group of one that was killed; the next one that starts does, within a second.
+  private func groupAfterNextStart(_ pid: pid_t) throws -> [String] {
+    let group = world.group.child("botburrow-\(pid)").path
+    if access(group, F_OK) == -1 { return [] }
+    let next = try startBeside()
+    let serves = holds(within: .seconds(20)) { (try? PacketSocket.connect(to: socketBeside)) != nil }
+    let isGone = holds(within: .seconds(1)) { access(group, F_OK) == -1 }
+    try next.signal(SIGTERM)
+    let hasEnded = try world.wait(for: next, within: .seconds(20)) != nil
+    return (serves && hasEnded ? [] : ["the next supervisor doesn't serve or end"]) + (isGone ? [] : ["its group"])
   }
 
   /// One sandbox, stopped at the step, and one death. A victim that isn't there yet, or no more, gives its turn to the next.
