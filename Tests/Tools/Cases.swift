@@ -6,20 +6,21 @@ struct ToolUnderTest: Sendable {
   /// Its kind, which is also its profile's name.
   var kind: String
   var program: String
-  var provider: String
+  /// In which it speaks to the model.
+  var dialect: String
   /// What it calls with its own tools; the second must print what the first wrote. None for a tool that calls none.
   var calls: [Scenario.Call]
   var hasMCP: Bool
 
   static let all = [
     ToolUnderTest(
-      kind: "claude-code", program: "claude", provider: "anthropic",
+      kind: "claude-code", program: "claude", dialect: "anthropic",
       calls: [
         .init("Write", ["file_path": "/workspace/word.txt", "content": "burrow"]),
-        .init("Bash", ["command": "echo \"[scenario a-$(cat /workspace/word.txt)]\"", "description": "Reads it"]),
+        .init("Bash", ["command": "echo \"[scenario $(cat /workspace/word.txt)]\"", "description": "Reads it"]),
       ], hasMCP: true),
     ToolUnderTest(
-      kind: "codex", program: "codex", provider: "openai",
+      kind: "codex", program: "codex", dialect: "openai-responses",
       calls: [
         .init(
           "exec_command",
@@ -27,9 +28,9 @@ struct ToolUnderTest: Sendable {
             "cmd": .string(
               "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: word.txt\n+burrow\n*** End Patch\nEOF\n")
           ]),
-        .init("exec_command", ["cmd": "echo \"[scenario a-$(cat /workspace/word.txt)]\""]),
+        .init("exec_command", ["cmd": "echo \"[scenario $(cat /workspace/word.txt)]\""]),
       ], hasMCP: true),
-    ToolUnderTest(kind: "aider", program: "aider", provider: "local", calls: [], hasMCP: false),
+    ToolUnderTest(kind: "aider", program: "aider", dialect: "openai-chat", calls: [], hasMCP: false),
   ]
 }
 
@@ -62,7 +63,7 @@ enum Case: String, CaseIterable, Sendable {
     case .unauthorized: .failure(["401", "key"])
     case .unpaid: .failure(["402", "paid", "credit"])
     case .limited, .slow: .answer(Self.late)
-    case .broken: .failure(["500"])
+    case .broken: .failure(["500", "server"])
     case .overloaded: .failure(["529", "overload"])
     case .cut: .failure(["cut", "broke", "ended early"])
     case .refused: .failure(["reached", "refused"])
@@ -82,7 +83,7 @@ enum Case: String, CaseIterable, Sendable {
     switch self {
     case .tools:
       if tool.calls.isEmpty { return [.init("I wrote the word.\n\nword.txt\n```\nburrow\n```\n")] }
-      // Once the command has printed what the file holds, 'a-burrow' takes over, below; until then nothing is proved.
+      // Once the command has printed what the file holds, 'burrow' takes over, below; until then nothing is proved.
       return tool.calls.map { .init(calls: [$0]) } + [.init("The file does not hold what was written.")]
     case .unauthorized: return refusal(401)
     case .unpaid: return refusal(402)
@@ -121,23 +122,26 @@ struct Trial: Sendable {
   var `case`: Case
 
   var agent: String { "\(tool.kind)-\(`case`.id)" }
-  /// Behind 'a-burrow' in the order of names, so that the proof counts where both are in a request.
-  var scenario: String { "z-\(agent)" }
 
-  var definition: String {
-    let provider = `case` == .refused ? "anthropic" : tool.provider
-    let base = `case` == .refused ? ", api_base: \"http://127.0.0.1:1\"" : ""
-    return """
-      version: "1.0.0"
-      name: \(agent)
-      type: \(tool.kind)
-      brain: {provider: \(provider), model: \(agent)\(base)}
-      capabilities:
-        grants: [\(tool.hasMCP ? "hub:read, time:read" : "")]
-        mcp_servers: [\(tool.hasMCP ? "hub, time" : "")]
-        shell: {enabled: \(tool.calls.isEmpty ? "false" : "true")}
-      behavior: {limits: {min_interval_seconds: 0}}
+  /// Where its provider is. The way to a closed door still differs from agent to agent: it names the provider.
+  func base(_ model: String) -> String {
+    let place = `case` == .refused ? "http://127.0.0.1:1/\(agent)" : model
+    return tool.dialect == "anthropic" ? place : "\(place)/v1"
+  }
 
-      """
+  /// `config.yaml`; its provider is found by its address.
+  func definition(model: String) -> String {
+    """
+    version: "1.0.0"
+    name: \(agent)
+    type: \(tool.kind)
+    brain: {provider: local, model: \(agent), api_base: "\(base(model))"}
+    capabilities:
+      grants: [\(tool.hasMCP ? "hub:read, time:read" : "")]
+      mcp_servers: [\(tool.hasMCP ? "hub, time" : "")]
+      shell: {enabled: \(tool.calls.isEmpty ? "false" : "true")}
+    behavior: {limits: {min_interval_seconds: 0}}
+
+    """
   }
 }

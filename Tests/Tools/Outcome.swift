@@ -18,8 +18,6 @@ struct Outcome: Sendable {
   var toolCalls: [String] = []
   /// From the first denial of the budget to the activation's end.
   var secondsAfterDenial: Double?
-  /// Calls that reached the stand-in.
-  var calls = 0
 
   /// What isn't as it should be; empty for all's well.
   var problems: [String] {
@@ -52,15 +50,13 @@ struct Outcome: Sendable {
   /// Reads it off.
   /// - Parameters:
   ///   - records: the system's log.
-  ///   - journal: all that the stand-in sent.
+  ///   - journal: what the trial's stand-in sent.
   init(_ trial: Trial, end: JSONValue, records: [JSONValue], journal: [JournalEntry]) {
     self.trial = trial
     seconds = number(end["duration"])
     error = end["error"]?.string
-    let own = journal.filter { $0.model.hasSuffix(trial.agent) }
-    calls = own.count
-    wasCut = own.contains(where: \.cut)
-    for usage in own.compactMap(\.usage) {
+    wasCut = journal.contains(where: \.cut)
+    for usage in journal.compactMap(\.usage) {
       sent.input += usage.input + usage.cacheRead + usage.cacheWrite
       sent.output += usage.output
     }
@@ -72,8 +68,8 @@ struct Outcome: Sendable {
     let denial = about.first {
       $0["message"]?.string == "model call" && $0["outcome"]?.string == "budget"
     }
-    if let denial = denial.flatMap({ $0["timestamp"]?.string }).flatMap(Self.secondsOfDay),
-      let ended = end["timestamp"]?.string.flatMap(Self.secondsOfDay)
+    if let denial = denial.flatMap({ $0["time"]?.string }).flatMap(Self.secondsOfDay),
+      let ended = end["time"]?.string.flatMap(Self.secondsOfDay)
     {
       // A run over midnight is longer by a day.
       secondsAfterDenial = ended < denial ? ended - denial + 86400 : ended - denial

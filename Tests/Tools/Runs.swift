@@ -5,27 +5,28 @@ import ModelStandIn
 /// Mentions all agents at once, waits for every activation's end, and reads off what came of them.
 func runAll(_ trials: [Trial], program: String, keep: Bool) async throws -> [Outcome] {
   guard !trials.isEmpty else { return [] }
-  var scenarios = ["a-burrow": Case.proved]
-  for trial in trials { scenarios[trial.scenario] = trial.case.turns(trial.tool) }
-  let standIn = try await ModelStandIn.start(Scenario([.init("No scenario was named.")], others: scenarios))
-  let system = try await System.start(trials, program: program, model: standIn.url)
+  var standIns: [String: ModelStandIn] = [:]
+  for trial in trials {
+    standIns[trial.agent] = try await ModelStandIn.start(
+      Scenario(trial.case.turns(trial.tool), others: ["burrow": Case.proved]))
+  }
+  let system = try await System.start(trials, program: program, models: standIns.mapValues(\.url))
   do {
-    let outcomes = try await run(trials, system, standIn)
+    let outcomes = try await run(trials, system, standIns)
     try await system.stop(keeping: keep)
-    await standIn.stop()
+    for standIn in standIns.values { await standIn.stop() }
     if keep { complain("the log is in \(system.directory)") }
     return outcomes
   } catch {
     try await system.stop(keeping: true)
-    await standIn.stop()
     throw ToolsError(description: "\(error); the log is in \(system.directory)")
   }
 }
 
-private func run(_ trials: [Trial], _ system: System, _ standIn: ModelStandIn) async throws -> [Outcome] {
+private func run(_ trials: [Trial], _ system: System, _ standIns: [String: ModelStandIn]) async throws -> [Outcome] {
   var posts: [String: String] = [:]
   for trial in trials {
-    posts[trial.agent] = try await system.post("@\(trial.agent) do your work. [scenario \(trial.scenario)]")
+    posts[trial.agent] = try await system.post("@\(trial.agent) do your work.")
   }
   // The longest: aider tries an answer of 500 again for more than a minute.
   let deadline = ContinuousClock.now + .seconds(60 + 30 * trials.count)
@@ -40,10 +41,12 @@ private func run(_ trials: [Trial], _ system: System, _ standIn: ModelStandIn) a
       if let agent = record["agent_id"]?.string { ends[agent] = record }
     }
   }
-  let (records, journal) = (try system.records(), standIn.entries)
+  let records = try system.records()
   var outcomes: [Outcome] = []
   for trial in trials {
-    var outcome = Outcome(trial, end: ends[trial.agent] ?? .null, records: records, journal: journal)
+    var outcome = Outcome(
+      trial, end: ends[trial.agent] ?? .null, records: records,
+      journal: standIns[trial.agent]?.entries ?? [])
     outcome.comment = try await system.comment(on: posts[trial.agent] ?? "", by: trial.agent)
     outcome.told = try await system.consumption(trial.agent)
     outcomes.append(outcome)

@@ -22,7 +22,8 @@ final class System: Sendable {
   }
 
   /// Starts it and waits until it is up.
-  static func start(_ trials: [Trial], program: String, model: String) async throws -> System {
+  /// - Parameter models: where each agent's stand-in is.
+  static func start(_ trials: [Trial], program: String, models: [String: String]) async throws -> System {
     var template = Array("/tmp/botburrow-tools-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw LinuxError.last("mkdtemp", "/tmp/botburrow-tools-XXXXXX") }
     let directory = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -31,10 +32,10 @@ final class System: Sendable {
     for trial in trials {
       let place = "\(directory)/definitions/agents/\(trial.agent)"
       try make(place)
-      try write("\(place)/config.yaml", trial.definition)
+      try write("\(place)/config.yaml", trial.definition(model: models[trial.agent] ?? ""))
       try write("\(place)/system-prompt.md", "You are \(trial.agent). Answer in a sentence.\n")
     }
-    try write("\(directory)/coordinator.yaml", configuration(model))
+    try write("\(directory)/coordinator.yaml", configuration(trials, models))
     try write("\(directory)/mcp-servers.yaml", servers)
     let log = try Descriptor.open("\(directory)/log", O_WRONLY | O_CREAT | O_APPEND)
     let output = try Descriptor.open("\(directory)/out", O_WRONLY | O_CREAT | O_APPEND)
@@ -62,20 +63,23 @@ final class System: Sendable {
     }
   }
 
-  /// The same stand-in as three providers: one a dialect and tool.
-  private static func configuration(_ model: String) -> String {
+  /// A provider and a stand-in for each trial: what one breaks must not be left alone by the breaker of another.
+  private static func configuration(_ trials: [Trial], _ models: [String: String]) -> String {
     """
     coordinator: {stale_threshold: 365d}
     runners:
       notification: {max_activations: 4}
     work: {max_attempts: 1}
     providers:
-      anthropic: {api_base: "\(model)", key: stand-in-key, retries: 2}
-      openai: {api_base: "\(model)/v1", key: stand-in-key, retries: 2}
-      local: {api_base: "\(model)/v1", key: stand-in-key, dialects: [openai-chat], retries: 2}
-      nowhere: {api_base: "http://127.0.0.1:1", key: x, dialects: [anthropic, openai-chat, openai-responses], retries: 1}
 
     """
+      + trials.map { trial in
+        let base = trial.base(models[trial.agent] ?? "")
+        return """
+            \(trial.agent): {api_base: "\(base)", key: stand-in-key, dialects: [\(trial.tool.dialect)]}
+
+          """
+      }.joined()
   }
 
   private static let servers = """

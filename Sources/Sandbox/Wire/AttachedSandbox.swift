@@ -61,13 +61,17 @@ extension SupervisorLauncher: SandboxAttacher {
     let (errors, stderr) = try makePipe()
     try connection.spawn(request, streams: [stdin, stdout, stderr], files: files, secrets: secrets)
     for end in [stdin, stdout, stderr] { end.close() }
-    let listeners = try await onThread {
-      switch try connection.next() {
-      case .listening(let listeners): return listeners
-      case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
-      case .ended(let receipt): throw SandboxRefused("the sandbox ended before it began: \(receipt.exit)")
+    // Without a wish for some, the supervisor says nothing of listeners.
+    let listeners =
+      request.listeners.isEmpty
+      ? [:]
+      : try await onThread {
+        switch try connection.next() {
+        case .listening(let listeners): return listeners
+        case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
+        case .ended(let receipt): throw SandboxRefused("the sandbox ended before it began: \(receipt.exit)")
+        }
       }
-    }
     do {
       try await serve(listeners.mapValues { $0.release() })
     } catch {
