@@ -62,7 +62,7 @@ extension SupervisorLauncher: SandboxAttacher {
     try connection.spawn(request, streams: [stdin, stdout, stderr], files: files, secrets: secrets)
     for end in [stdin, stdout, stderr] { end.close() }
     // Without a wish for some, the supervisor says nothing of listeners.
-    let listeners =
+    let listeners: [String: Descriptor] =
       request.listeners.isEmpty
       ? [:]
       : try await onThread {
