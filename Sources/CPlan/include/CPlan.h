@@ -87,7 +87,7 @@ enum plan_code {
   PLAN_NO_NEW_PRIVILEGES,
   PLAN_NOT_DUMPABLE,
   PLAN_PARENT_DEATH_SIGNAL, // argument: signal; then looks whether the supervisor is still there
-  PLAN_DROP_CAPABILITIES,   // empties every set and reads all five back
+  PLAN_DROP_CAPABILITIES,   // empties every set and reads back those that a process may change
   PLAN_LANDLOCK,            // data: plan_landlock and its rules
   PLAN_CLOSE_DESCRIPTORS,   // argument: first; closes all from there on, and those below (but 0…2) at exec
   PLAN_SECCOMP,             // data: struct sock_filter[]
