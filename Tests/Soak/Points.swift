@@ -95,10 +95,13 @@ private struct PointSoak {
       let turns = told.filter { $0 == name }.count
       let ofRoot = name.hasPrefix("root: ") || Self.ofProfile.contains(name)
       // A launcher is started at the beginning, and then whenever one has died.
-      let place: Step.Place = index < servesAt && name != "start launcher" ? .start : ofRoot ? .root : .sandbox
+      let isEarly = index < servesAt && name != "start launcher" || Self.ofPool.contains(name)
+      let place: Step.Place = isEarly ? .start : ofRoot ? .root : .sandbox
       return Step(name: name, turns: turns, place: place)
     }
   }
+  /// A supervisor that starts comes there for certain; one that serves, when a sandbox is over or before.
+  private static let ofPool: Set = ["make network namespace", "connect link"]
   private static let ofProfile: Set = [
     "read profile", "lay out root", "open root", "unshare root", "leave the old root",
   ]
