@@ -11,6 +11,8 @@ struct ToolUnderTest: Sendable {
   /// What it calls with its own tools; the second must print what the first wrote. None for a tool that calls none.
   var calls: [Scenario.Call]
   var hasMCP: Bool
+  /// Turns of the model that its first request has already: aider shows the model a conversation to learn from.
+  var turnsBefore = 0
 
   static let all = [
     ToolUnderTest(
@@ -30,7 +32,7 @@ struct ToolUnderTest: Sendable {
           ]),
         .init("exec_command", ["cmd": "echo \"[scenario $(cat /workspace/word.txt)]\""]),
       ], hasMCP: true),
-    ToolUnderTest(kind: "aider", program: "aider", dialect: "openai-chat", calls: [], hasMCP: false),
+    ToolUnderTest(kind: "aider", program: "aider", dialect: "openai-chat", calls: [], hasMCP: false, turnsBefore: 3),
   ]
 }
 
@@ -77,8 +79,15 @@ enum Case: String, CaseIterable, Sendable {
   /// Its name in agents' names and scenarios: lower-case letters, digits, hyphens.
   var id: String { rawValue.replacing(" ", with: "-") }
 
+  /// So often the gateway tries again: not where the tool does so for minutes.
+  var gatewayRetries: Int { [.broken, .overloaded, .refused].contains(self) ? 0 : 2 }
+
   /// What the model says in it.
   func turns(_ tool: ToolUnderTest) -> [Scenario.Turn] {
+    Array(repeating: .init("It speaks before it was asked."), count: tool.turnsBefore) + own(tool)
+  }
+
+  private func own(_ tool: ToolUnderTest) -> [Scenario.Turn] {
     func refusal(_ status: Int) -> [Scenario.Turn] { [.init(refusal: .init(status))] }
     switch self {
     case .tools:

@@ -38,7 +38,8 @@ private func run(_ trials: [Trial], _ system: System, _ standIns: [String: Model
     }
     try await Task.sleep(for: .milliseconds(300))
     for record in try system.records() where record["message"]?.string == "activation" {
-      if let agent = record["agent_id"]?.string { ends[agent] = record }
+      // What is put off comes again: the first end counts.
+      if let agent = record["agent_id"]?.string, ends[agent] == nil { ends[agent] = record }
     }
   }
   let records = try system.records()

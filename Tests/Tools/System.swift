@@ -76,7 +76,7 @@ final class System: Sendable {
       + trials.map { trial in
         let base = trial.base(models[trial.agent] ?? "")
         return """
-            \(trial.agent): {api_base: "\(base)", key: stand-in-key, dialects: [\(trial.tool.dialect)]}
+            \(trial.agent): {api_base: "\(base)", key: stand-in-key, dialects: [\(trial.tool.dialect)], retries: \(trial.case.gatewayRetries)}
 
           """
       }.joined()
