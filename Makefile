@@ -81,6 +81,7 @@ build: deps ## build for development
 release: deps ## build for use
 	$(SWIFT_RELEASE) --product botburrow
 	$(SWIFT_RELEASE) --product botburrow-init
+	$(SWIFT_RELEASE) --product botburrow-agent
 
 install: release ## install under PREFIX (/usr/local), with units, profiles and the configuration's example
 	scripts/install.sh $(RELEASE) $(DESTDIR) $(PREFIX)

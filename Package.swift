@@ -38,6 +38,7 @@ let package = Package(
   products: [
     .executable(name: "botburrow", targets: ["botburrow"]),
     .executable(name: "botburrow-init", targets: ["Init"]),
+    .executable(name: "botburrow-agent", targets: ["Agent"]),
     .executable(name: "botburrow-hostile", targets: ["botburrow-hostile"]),
     .executable(name: "hostile-probe", targets: ["hostile-probe"]),
   ],
@@ -63,7 +64,8 @@ let package = Package(
       ]),
 
     // Leaves
-    room("JSON"),
+    room("JSONText"),
+    room("JSON", ["JSONText"]),
     room("YAML", ["CYAML"]),
     room("Addresses"),
     room("Linux", ["CLinux", "CSeccomp", "CCap"]),
@@ -86,6 +88,13 @@ let package = Package(
       name: "Init", dependencies: ["CInit", "CPlan"], swiftSettings: freestandingSwift, linkerSettings: freestandingLink
     ),
 
+    // The native loop: its rules, and the program that runs inside sandboxes. Linked with everything it needs, so that it
+    // starts in any root and in a millisecond; so it uses no library of the system and no Foundation.
+    room("AgentLoop", ["JSONText"]),
+    .executableTarget(
+      name: "Agent", dependencies: ["AgentLoop", "JSONText", "CLinux"], swiftSettings: strict,
+      linkerSettings: [.unsafeFlags(["-static-executable"])]),
+
     room("Learn", ["Linux", "CLinux", "Sandbox", "JSON"]),
 
     // The daemons
@@ -95,7 +104,7 @@ let package = Package(
         "JSON", "HTTPServer", "HTTPClient", "Hub", "Agents", "Addresses", "Observe", log, crypto, nio, nioPosix,
       ]),
     room("ModelGateway", ["JSON", "HTTPServer", "HTTPClient", "Configuration", "Agents", "Observe", log]),
-    room("Executors", ["Agents", "Configuration", "JSON"]),
+    room("Executors", ["Agents", "AgentLoop", "Configuration", "JSON"]),
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
       "Runner",
@@ -153,7 +162,7 @@ let package = Package(
     tests("LinuxTests", ["Linux", "CLinux", "TestSupport"]),
     .testTarget(
       name: "SandboxTests",
-      dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "TestSupport", "Leftovers"],
+      dependencies: ["Sandbox", "Linux", "CLinux", "CPlan", "JSON", "YAML", "HTTPServer", "TestSupport", "Leftovers"],
       exclude: ["Golden"],
       swiftSettings: strict),
     tests("LearnTests", ["Learn", "Sandbox", "CLinux", "Linux", "JSON", "YAML", "TestSupport"]),
@@ -184,7 +193,10 @@ let package = Package(
         "Executors", "HTTPServer", "HTTPClient", "LocalHub", "Linux", "Addresses", "TestSupport",
       ]),
     tests(
-      "ExecutorsTests", ["Executors", "Agents", "Configuration", "JSON", "Linux", "TestSupport"], exclude: ["Golden"]),
+      "AgentLoopTests", ["AgentLoop", "JSONText", "JSON", "Linux", "HTTPServer", "ModelStandIn", "TestSupport"]),
+    tests(
+      "ExecutorsTests", ["Executors", "Agents", "AgentLoop", "Configuration", "JSON", "Linux", "TestSupport"],
+      exclude: ["Golden"]),
     tests(
       "AcceptanceTests",
       [

@@ -6,6 +6,7 @@ if [ $# -eq 3 ]; then destination=$2 prefix=$3; else destination= prefix=$2; fi
 cd "$(dirname "$0")/.."
 install -D -m 755 -s "$release/botburrow" "$destination$prefix/bin/botburrow"
 install -D -m 755 "$release/botburrow-init" "$destination$prefix/libexec/botburrow/botburrow-init"
+install -D -m 755 -s "$release/botburrow-agent" "$destination$prefix/libexec/botburrow/botburrow-agent"
 for profile in profiles/*.yaml; do
   install -D -m 644 "$profile" "$destination/etc/botburrow/profiles/$(basename "$profile")"
 done

@@ -25,7 +25,8 @@ extension Executor {
 public enum Executors {
   /// One of each kind.
   public static let all: [any Executor] = [
-    ClaudeCodeExecutor(), CodexExecutor(), AiderExecutor(), GooseExecutor(), OpenCodeExecutor(), CustomExecutor(),
+    NativeExecutor(), ClaudeCodeExecutor(), CodexExecutor(), AiderExecutor(), GooseExecutor(), OpenCodeExecutor(),
+    CustomExecutor(),
   ]
   /// Kinds of agent that can be run.
   public static var kinds: [AgentDefinition.Kind] { all.map { type(of: $0).kind } }

@@ -54,6 +54,14 @@ public struct Audit: Sendable {
   /// Hands each record to `write`.
   public init(_ write: @escaping @Sendable (AuditRecord) -> Void) { self.write = write }
 
+  /// The same, and each record handed to somebody else too.
+  public func alsoSeen(_ other: @escaping @Sendable (AuditRecord) -> Void) -> Audit {
+    Audit { record in
+      write(record)
+      other(record)
+    }
+  }
+
   /// One log line and one count a call.
   public init(logger: Logger, metrics: Metrics) {
     self.init { record in

@@ -1,4 +1,6 @@
 import FoundationEssentials
+// The value and its text form have a room of their own, so that a program can have them without Foundation.
+@_exported import JSONText
 
 /// Coding of values as JSON text, with errors that say where in the text and in which words.
 public enum JSON {

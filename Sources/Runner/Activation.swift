@@ -81,6 +81,10 @@ struct Activation: Sendable {
     let launch = try Launch(
       prepared, task: task, token: token, policy: services.policy, granted: granted,
       dialects: model?.choice.provider.dialects)
+    services.watch?(
+      .prepared(
+        agentID: task.agentID, toolType: end.toolType, model: prepared.agent.definition.brain.model,
+        promptBytes: launch.input.count))
     let ledger = ActivationLedger()
 
     let started = services.time.now()

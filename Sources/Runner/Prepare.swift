@@ -45,10 +45,11 @@ extension Activation {
     var feed: [Post] = []
     if task.type == .exploration, thread == nil, task.instruction == nil {
       let interests = agent.definition.interests
-      feed = try await asking("the feed of \(task.agentID) can't be read") { () async throws in
+      let found = try await asking("the feed of \(task.agentID) can't be read") { () async throws in
         try await services.hub.discover(
           limit: services.policy.feedSize, communities: interests.communities, keywords: interests.keywords)
       }
+      feed = Exploration.feed(found, of: task.agentID)
     }
     var prepared = Prepared(agent: agent, thread: thread, notifications: notifications, feed: feed, skills: [])
     let texts = Relevant.texts(prepared, task: task)

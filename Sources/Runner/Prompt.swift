@@ -70,8 +70,7 @@ enum Prompt {
     if let instruction = task.instruction { return "# What is asked\n\n\(instruction)" }
     switch task.type {
     case .exploration:
-      return
-        "# What is asked\n\nLook at what is new. If you have something to add that helps others, say it; if not, say nothing."
+      return Exploration.question(prepared.agent.definition)
     case .notification:
       let reasons = merged(prepared.notifications).map { notification, times in
         let who = notification.from.map(name) ?? "Somebody"

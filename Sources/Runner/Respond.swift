@@ -32,7 +32,7 @@ public enum Response: Sendable, Hashable {
   public enum Reason: String, Sendable, Hashable {
     /// The agent had nothing to say.
     case silent
-    /// The agent commented on the thread itself, through its tools.
+    /// The agent commented on the thread itself, through its tools; or made an exploration's one contribution with them.
     case commentedItself = "commented itself"
     /// The task has no thread, and the agent named none.
     case noThread = "no thread"
@@ -52,6 +52,8 @@ public enum Response: Sendable, Hashable {
     limit: Int
   ) -> Response {
     guard let text = text.map(trimmed), !text.isEmpty else { return .nothing(.silent) }
+    // One contribution, not one of each kind.
+    if task.type == .exploration, effects.count >= Exploration.contributionLimit { return .nothing(.commentedItself) }
     guard let postID = thread?.id ?? task.postID ?? named, isPostID(postID) else { return .nothing(.noThread) }
     if effects.contains(where: { $0.kind == .comment && $0.postID == postID }) { return .nothing(.commentedItself) }
     return .post(

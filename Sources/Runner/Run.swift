@@ -21,11 +21,12 @@ extension Activation {
   ) async throws(ActivationFailure) -> Ran {
     let gateways = GatewayListener()
     let modelGateway = ModelGatewayListener()
+    var limits: any EffectLimits = ActivationLimits(launch.effectLimits, ledger: ledger)
+    if task.type == .exploration { limits = OneContribution(others: limits, ledger: ledger) }
     let server = MCPServer(
       session: launch.session, hub: services.hub, ledger: ledger,
-      audit: Audit(logger: services.logger, metrics: services.metrics),
-      limits: ActivationLimits(launch.effectLimits, ledger: ledger), originHosts: [gatewayAddress],
-      now: services.time.now)
+      audit: services.audit,
+      limits: limits, originHosts: [gatewayAddress], now: services.time.now)
     let tools = ToolServers(launch, task: task, services: services)
     let failure: ActivationFailure
     do {
@@ -33,6 +34,7 @@ extension Activation {
         try await services.launcher.run(
           launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
           serve: { listeners in
+            services.watch?(.started(profile: launch.request.profile))
             for (name, descriptor) in listeners {
               if let front = name == MCPServer.hubName ? server : tools.members[name]?.front {
                 try await gateways.serve(front, at: .listener(descriptor: descriptor))

@@ -49,6 +49,8 @@ public struct RunnerServices: Sendable {
   public var makeToken: @Sendable () -> String
   /// Bounds and waits.
   public var policy: RunnerPolicy
+  /// Sees what activations do as they do it; nil: nobody looks on. Called on any thread, and must not wait.
+  public var watch: (@Sendable (WatchEvent) -> Void)?
 
   /// Tool servers beside the hub.
   public var tools = ToolServices()

@@ -17,7 +17,7 @@ final class ToolServers: Sendable {
   /// Begins to start them; nobody waits here. A server that doesn't come answers each request with that.
   init(_ launch: Launch, task: ActivationTask, services: RunnerServices) {
     var members: [String: Member] = [:]
-    let audit = Audit(logger: services.logger, metrics: services.metrics)
+    let audit = services.audit
     for (index, entry) in launch.granted.servers.enumerated() {
       let watch = SidecarWatch(
         activationID: task.activationID, agentID: launch.session.agentID, server: entry.name, logger: services.logger,

@@ -20,12 +20,18 @@ struct ActivateCommand: ParsableCommand {
       Examples:
         botburrow activate my-agent --prompt 'What is new?'
         botburrow activate my-agent --post 42 --post-answer
+        botburrow activate my-agent --prompt 'What is new?' --watch
+
+      --watch shows what the agent does as it does it, one line each on standard error: calls of the model with their \
+      tokens and cost, calls of tools, and what its program writes on standard error. With --json they are JSON lines on \
+      standard output, the result last.
       """)
 
   @Argument(help: "The agent's id.") var agent: String
   @Option(help: "The thread to talk about.") var post: String?
   @Option(help: "Words to the agent.") var prompt: String?
   @Flag(help: "Post the answer as a comment on --post.") var postAnswer = false
+  @Flag(help: "Show each call of the model and of tools as it happens.") var watch = false
   @Flag(help: "Print one JSON object with answer, status and receipt instead of the answer.") var json = false
   @OptionGroup var settings: SettingsOptions
   @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: Logger.Level = .error
@@ -40,16 +46,23 @@ struct ActivateCommand: ParsableCommand {
     try hideProcess()
     let configuration = try settings.load()
     bootstrapLogging(level: logLevel, component: "activate")
-    let services = try configuration.makeServices(
+    let watcher = watch ? Watcher(asJSON: json) : nil
+    var services = try configuration.makeServices(
       for: "activate", metrics: Metrics(), logger: Logger(label: "activate"), keepsReceipts: false)
+    if let watcher {
+      services.watch = { watcher.see($0) }
+      services.launcher = SupervisorLauncher(socket: configuration.supervisor.socket) { watcher.see($0) }
+    }
+    let chosen = services
     let stopped = StopSwitch()
     let outcome = Outcome()
     let (agent, post, prompt, postAnswer, json) = (agent, post, prompt, postAnswer, json)
     try Daemon.run(signals, stop: { await stopped.stop() }) {
       await stopped.run {
-        let end = await ActivateOnce(services: services).run(
+        let end = await ActivateOnce(services: chosen).run(
           agentID: agent, postID: post, instruction: prompt, posts: postAnswer)
-        Self.show(end, asJSON: json)
+        watcher?.end(end.status, seconds: end.seconds)
+        Self.show(end, asJSON: json, inLines: watcher != nil)
         if let failure = end.failure { outcome.set("\(failure)") }
       }
     }
@@ -59,7 +72,7 @@ struct ActivateCommand: ParsableCommand {
     }
   }
 
-  private static func show(_ end: ActivationEnd, asJSON: Bool) {
+  private static func show(_ end: ActivationEnd, asJSON: Bool, inLines: Bool) {
     if asJSON {
       let result: JSONValue = [
         "status": .string(end.status), "answer": end.answer.map { .string($0) } ?? .null,
@@ -67,13 +80,14 @@ struct ActivateCommand: ParsableCommand {
         "tool_servers": .array(end.toolServers),
         "error": end.failure.map { .string("\($0)") } ?? .null,
       ]
-      print((try? JSON.text(result, pretty: true)) ?? "{}")
+      writeOutput((inLines ? result.compactText : (try? JSON.text(result, pretty: true)) ?? "{}") + "\n")
     } else if let answer = end.answer {
       print(answer)
     } else if end.failure == nil {
       complain("the agent had nothing to say")
     }
-    if end.failure != nil, !end.errorOutput.isEmpty, !asJSON {
+    // Whoever looked on has seen it.
+    if end.failure != nil, !end.errorOutput.isEmpty, !asJSON, !inLines {
       writeError("--- the agent's standard error\n" + String(decoding: end.errorOutput, as: UTF8.self))
     }
   }

@@ -139,6 +139,13 @@ struct AgentsCheck: ParsableCommand {
   }
 }
 
+/// Colour on standard error, where that is a terminal.
+enum ErrorStyle {
+  private static let isOn = isatty(STDERR_FILENO) != 0 && Places.variable("NO_COLOR") == nil
+  /// The text in a colour of ECMA-48 (SGR).
+  static func paint(_ text: String, _ code: Int) -> String { isOn ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text }
+}
+
 /// Colour where somebody looks, and nowhere else.
 enum Style {
   static let isOn = isatty(STDOUT_FILENO) != 0 && Places.variable("NO_COLOR") == nil

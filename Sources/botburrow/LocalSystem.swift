@@ -118,7 +118,7 @@ final class LocalSystem {
       "--workspaces", "\(directory)/workspaces", "--die-with", "\(getpid())",
     ]
     if let profiles = options.profiles { arguments += ["--profiles", profiles] }
-    let environment = ["BOTBURROW_INIT", "BOTBURROW_PROFILES"].compactMap { name in
+    let environment = ["BOTBURROW_INIT", "BOTBURROW_AGENT", "BOTBURROW_PROFILES"].compactMap { name in
       Places.variable(name).map { "\(name)=\($0)" }
     }
     return ChildProcess(name: "supervisor", arguments: arguments, environment: environment)

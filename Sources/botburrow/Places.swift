@@ -30,6 +30,17 @@ enum Places {
     return path
   }
 
+  /// botburrow-agent, looked for like botburrow-init; without links, so that it is where it says. Nil: this host has none, and
+  /// agents of type native can't run here.
+  static var loopProgram: String? {
+    let places = [
+      variable("BOTBURROW_AGENT"), "\(directory)/botburrow-agent", "\(directory)/../libexec/botburrow/botburrow-agent",
+    ].compactMap { $0 }
+    guard let path = places.first(where: { access($0, X_OK) == 0 }), let whole = realpath(path, nil) else { return nil }
+    defer { free(whole) }
+    return String(cString: whole)
+  }
+
   /// The profiles' directory: the option, the environment's word, the system's, or the source tree's that we were built in.
   static func profiles(_ option: String?) throws -> String {
     if let path = option ?? variable("BOTBURROW_PROFILES") { return path }
@@ -50,6 +61,12 @@ enum Places {
 
 /// Writes a line to standard error.
 func complain(_ text: String) { writeError("botburrow: \(text)\n") }
+
+/// Writes text to standard output at once; whoever reads a pipe of lines waits for each.
+func writeOutput(_ text: String) {
+  let bytes = Array(text.utf8)
+  _ = write(STDOUT_FILENO, bytes, bytes.count)
+}
 
 /// Writes text to standard error as it is. Where that fails there is nobody to tell.
 func writeError(_ text: String) {

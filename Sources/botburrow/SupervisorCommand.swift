@@ -43,7 +43,8 @@ struct SupervisorCommand: ParsableCommand {
     let signals = try SignalWatch([SIGINT, SIGTERM, SIGHUP])
     let users = try allowUser.map { try Accounts.user($0) }
     let options = Supervisor.Options(
-      profiles: try Places.profiles(profiles), initProgram: try Places.initProgram(), workspaces: workspaces,
+      profiles: try Places.profiles(profiles), initProgram: try Places.initProgram(),
+      loopProgram: Places.loopProgram, workspaces: workspaces,
       bestEffortControlGroups: cgroup == .bestEffort, poolDepth: serveDescriptor == nil ? pool : 0,
       allowedUsers: users.isEmpty ? nil : Set(users.map(\.uid)))
     guard geteuid() == 0 else { throw ValidationError("the supervisor must be started as root") }
@@ -115,7 +116,7 @@ struct SupervisorCommand: ParsableCommand {
       arguments = DelegatedScope.command(Places.executable, Array(arguments.dropFirst()))
       program = arguments[0]
     }
-    let environment = ["BOTBURROW_INIT", "BOTBURROW_PROFILES", "PATH"].compactMap { name in
+    let environment = ["BOTBURROW_INIT", "BOTBURROW_AGENT", "BOTBURROW_PROFILES", "PATH"].compactMap { name in
       Places.variable(name).map { "\(name)=\($0)" }
     }
     // In a group of its own: a terminal's Ctrl-C is for the program, which may answer it, not for its supervisor.

@@ -37,7 +37,7 @@ import Testing
 
   @Test(arguments: [
     ("claude-code", AgentDefinition.Kind.claudeCode), ("codex", .codex), ("aider", .aider), ("goose", .goose),
-    ("opencode", .opencode),
+    ("opencode", .opencode), ("native", .native),
   ])
   func golden(name: String, kind: AgentDefinition.Kind) throws {
     let context = Self.context(kind) { if kind == .aider { $0.shell.enabled = false } }

@@ -62,5 +62,5 @@ func refusesTheRestInWords(_ text: String, _ reason: String) {
 @Test func compactTextReadsBackAsTheSameValue() throws {
   let value: JSONValue = ["b": [1, 2.5, nil, true], "a": "quote \" backslash \\ bell \u{7} ü 🦉\n", "c": ["x": -9]]
   #expect(try JSONValue(parsing: value.compactText.utf8) == value)
-  #expect(value.compactText.hasPrefix(#"{"a":"quote \" backslash \\ bell \u0007 ü 🦉\u000a","b":[1,2.5,null,true],"#))
+  #expect(value.compactText.hasPrefix(#"{"a":"quote \" backslash \\ bell \u0007 ü 🦉\n","b":[1,2.5,null,true],"#))
 }

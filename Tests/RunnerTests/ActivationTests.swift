@@ -325,6 +325,23 @@ struct ActivationTests {
     #expect(quiet.hub.state.comments.isEmpty)
   }
 
+  @Test("an exploration's second contribution is refused, and its answer isn't a second one")
+  func oneContribution() async throws {
+    let tries = FakeLauncher { program in
+      let first = try await program.call("create_comment", ["post_id": "12", "content": "One"])
+      let second = try await program.call("create_post", ["content": "Two"])
+      let words = [first, second].map { $0["result"]?["isError"]?.bool == true ? "refused" : "made" }
+      return .init(output: #"{"post_id": "12", "answer": "Three"}"#, error: words.joined(separator: " "))
+    }
+    let writer = agent(grants: [Grant(service: "hub", permission: "write")])
+    let world = try World(tries, agents: [writer])
+    world.hub.change { $0.feed = [Post(id: "12", content: "News")] }
+    let end = await world.activation(type: .exploration, post: nil, notifications: []).perform()
+    #expect(end.failure == nil && end.posted == .nothing(.commentedItself))
+    #expect(String(decoding: end.errorOutput, as: UTF8.self) == "made refused")
+    #expect(world.hub.state.comments.count == 1)
+  }
+
   @Test("a lease that was lost before the answer posts nothing")
   func lost() async throws {
     let world = try World(FakeLauncher(says: "Hi"))

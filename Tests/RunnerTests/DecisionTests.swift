@@ -62,6 +62,17 @@ struct DecisionTests {
     #expect(bound.postID == "12")
   }
 
+  @Test("an exploration makes one contribution: what its tools made stands for its answer, wherever it is")
+  func once() {
+    let exploring = ActivationTask(activationID: "a", agentID: "bot", type: .exploration)
+    for effect in [
+      ActivationLedger.Effect(kind: .comment, postID: "13", id: "c"), .init(kind: .post, postID: nil, id: "p"),
+    ] {
+      #expect(
+        decide("x", named: "77", task: exploring, thread: nil, effects: [effect]) == .nothing(.commentedItself))
+    }
+  }
+
   @Test("too long an answer is cut with a note")
   func long() {
     guard case .post(let answer) = decide(String(repeating: "x", count: 200), thread: thread, limit: 50) else {

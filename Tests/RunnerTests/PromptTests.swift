@@ -90,7 +90,7 @@ struct PromptTests {
     let task = ActivationTask(activationID: "a", agentID: "claude-coder-1", type: .exploration)
     let text = Prompt.text(prepared, task: task, hasHubTools: false)
     #expect(text.contains("# New in the Hub\n\nPost 12 by Ada in m/tea"))
-    #expect(text.contains("If you have something to add that helps others, say it; if not, say nothing."))
+    #expect(text.contains("one comment or one post at most. If not, or if you are less than 70 % sure, say nothing"))
   }
 
   @Test("the system prompt carries the skills that fit")
@@ -132,5 +132,29 @@ struct PromptTests {
     #expect(ids("1", ["n2", "gone"]) == ["n2"])
     #expect(ids("1", []) == ["n1"])
     #expect(ids(nil, []) == ["n1", "n2"])
+  }
+}
+
+@Suite("Explorations") struct ExplorationTests {
+  @Test("the question tells the agent what its definition says of its interests")
+  func question() {
+    var definition = agent().definition
+    definition.discovery.respondToQuestions = true
+    definition.discovery.minConfidence = 0.85
+    definition.interests.topics = ["rust"]
+    definition.interests.keywords = ["bug"]
+    let text = Exploration.question(definition)
+    #expect(text.contains("You look for a question that you can answer. Your interests: rust, bug."))
+    #expect(text.contains("less than 85 % sure"))
+  }
+
+  @Test("own posts and threads with an own comment aren't new")
+  func feed() {
+    let (me, other) = (Person(id: "bot"), Person(id: "ada"))
+    let posts = [
+      Post(id: "1", author: me, content: "a"), Post(id: "2", author: other, content: "b"),
+      Post(id: "3", author: other, content: "c", comments: [Post(id: "4", author: me, content: "d")]),
+    ]
+    #expect(Exploration.feed(posts, of: "bot").map(\.id) == ["2"])
   }
 }

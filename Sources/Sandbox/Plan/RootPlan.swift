@@ -39,6 +39,9 @@ extension RootOperation: CustomStringConvertible {
   }
 }
 
+/// Where the native loop's program is in every sandbox, whatever its root is made of.
+public let loopProgramPath = "/run/botburrow/botburrow-agent"
+
 /// The part of a sandbox that is the same for every activation of a profile: everything readable, and the places where
 /// what is an activation's own goes. Laid out once, copied by the kernel with each mount namespace.
 public enum RootPlan {
@@ -50,10 +53,15 @@ public enum RootPlan {
   }
 
   /// Decides everything; touches nothing.
-  /// - Parameter present: what the host has at a path; nil: nothing.
-  public static func make(profile: Profile, present: (String) -> PathKind?) -> [RootOperation] {
+  /// - Parameters:
+  ///   - loop: the host's path of the native loop's program; nil: there is none inside.
+  ///   - present: what the host has at a path; nil: nothing.
+  public static func make(
+    profile: Profile, loop: String? = nil, present: (String) -> PathKind?
+  ) -> [RootOperation] {
     var builder = RootBuilder(profile: profile)
     builder.addReadable(present)
+    if let loop { builder.addLoop(loop) }
     builder.addDevices()
     builder.addAccounts()
     builder.addPlaces()
@@ -88,6 +96,17 @@ private struct RootBuilder {
   private mutating func attachDirectory(_ path: String) {
     makeDirectory(path)
     operations.append(.tree(from: path, at: path))
+  }
+
+  /// A link where the program shows already, as below the /usr of a profile without a root of its own: a mount fewer to copy
+  /// for every sandbox.
+  mutating func addLoop(_ program: String) {
+    makeParents(of: loopProgramPath)
+    let isShown = profile.readOnly.contains { program.hasPrefix($0.path + "/") }
+    operations +=
+      isShown
+      ? [.symlink(loopProgramPath, target: program)]
+      : [.file(loopProgramPath, mode: 0o444, content: []), .tree(from: program, at: loopProgramPath)]
   }
 
   mutating func addDevices() {

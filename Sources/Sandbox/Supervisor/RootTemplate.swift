@@ -13,11 +13,11 @@ struct RootTemplate: Sendable {
 
   /// Lays it out on a thread of its own, which visits the new namespace and ends there.
   static func make(
-    profile: Profile, initProgram: Descriptor, present: (String) -> RootPlan.PathKind?
+    profile: Profile, initProgram: Descriptor, loop: String? = nil, present: (String) -> RootPlan.PathKind?
   ) throws(LinuxError) -> RootTemplate {
     try Faults.point("open root")
     let tree = try RootTree.open(profile.root)
-    var operations = RootPlan.make(profile: profile, present: present)
+    var operations = RootPlan.make(profile: profile, loop: loop, present: present)
     if let tree { operations = try RootPlan.adding(tree.source, to: operations, profile: profile) }
     let steps = operations
     return try Thread.await { () throws(LinuxError) in

@@ -21,19 +21,24 @@ final class RootTemplates: Sendable {
     var changed: Int
   }
   private let initProgram: Descriptor
+  private let loopProgram: String?
   private let entries = Mutex<[String: Entry]>([:])
 
-  init(initProgram: Descriptor) { self.initProgram = initProgram }
+  init(initProgram: Descriptor, loopProgram: String? = nil) {
+    self.initProgram = initProgram
+    self.loopProgram = loopProgram
+  }
 
   /// The root of a profile; made now where it isn't there or isn't true any more.
   func template(_ entry: Catalogue.Entry) throws(LinuxError) -> RootTemplate {
-    let stamps = entry.profile.hostPaths.map(Self.stamp)
+    let stamps = (entry.profile.hostPaths + [loopProgram].compactMap { $0 }).map(Self.stamp)
     let name = entry.profile.name
     let existing = entries.withLock { $0[name] }
     if let existing, existing.digest == entry.digest, existing.stamps == stamps { return existing.template }
     // Two who come at once both make one, and the second stays: nobody waits for another's mounts.
     try Faults.point("lay out root")
-    let template = try RootTemplate.make(profile: entry.profile, initProgram: initProgram, present: pathKind)
+    let template = try RootTemplate.make(
+      profile: entry.profile, initProgram: initProgram, loop: loopProgram, present: pathKind)
     entries.withLock { $0[name] = Entry(digest: entry.digest, stamps: stamps, template: template) }
     return template
   }

@@ -15,6 +15,8 @@ public final class Supervisor: Sendable {
     public var profiles: String
     /// The `botburrow-init` program.
     public var initProgram: String
+    /// The native loop's program (`botburrow-agent`), an absolute path without links; nil: sandboxes have none.
+    public var loopProgram: String?
     /// Directory of agents' persistent workspaces; made when the first one is.
     public var workspaces: String
     /// Overrides the profiles' word where controllers are missing.
@@ -26,12 +28,14 @@ public final class Supervisor: Sendable {
 
     /// The usual set-up.
     public init(
-      profiles: String, initProgram: String, workspaces: String = "/var/lib/botburrow/workspaces",
+      profiles: String, initProgram: String, loopProgram: String? = nil,
+      workspaces: String = "/var/lib/botburrow/workspaces",
       bestEffortControlGroups: Bool = false, poolDepth: Int = 4,
       allowedUsers: Set<uid_t>? = nil
     ) {
       self.profiles = profiles
       self.initProgram = initProgram
+      self.loopProgram = loopProgram
       self.workspaces = workspaces
       self.bestEffortControlGroups = bestEffortControlGroups
       self.poolDepth = poolDepth
@@ -90,7 +94,7 @@ public final class Supervisor: Sendable {
     network = try NetworkPool(depth: options.poolDepth)
     try Faults.point("make lifeline")
     lifeline = try makePipe()
-    roots = RootTemplates(initProgram: initProgram)
+    roots = RootTemplates(initProgram: initProgram, loopProgram: options.loopProgram)
     workspaces = Workspaces(directory: options.workspaces)
     do throws(WorkspaceError) { try workspaces.sweep() } catch { report(.trouble("workspaces: \(error)")) }
     try Self.harden()

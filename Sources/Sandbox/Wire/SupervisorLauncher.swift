@@ -9,8 +9,15 @@ public struct SupervisorLauncher: SandboxLauncher {
   /// Standard error that is kept: the last so many bytes.
   private static let errorLimit = 64 << 10
 
-  /// `socket`: where the supervisor listens.
-  public init(socket: String) { path = socket }
+  private let onErrorOutput: (@Sendable ([UInt8]) -> Void)?
+
+  /// - Parameters:
+  ///   - socket: where the supervisor listens.
+  ///   - onErrorOutput: sees standard error as it comes, besides what is kept of it.
+  public init(socket: String, onErrorOutput: (@Sendable ([UInt8]) -> Void)? = nil) {
+    path = socket
+    self.onErrorOutput = onErrorOutput
+  }
 
   /// One connection an activation; throws `SandboxRefused`, `LinuxError` or what `serve` threw.
   public func run(
@@ -43,7 +50,7 @@ public struct SupervisorLauncher: SandboxLauncher {
       outWrite.close()
       errorWrite.close()
       let output = Collector(limit: outputLimit, keepsEnd: false)
-      let errors = Collector(limit: Self.errorLimit, keepsEnd: true)
+      let errors = Collector(limit: Self.errorLimit, keepsEnd: true, onBytes: onErrorOutput)
       let session = Session(connection: connection, output: (outRead, output), errors: (errorRead, errors))
       let receipt = try await served(request, session, connection, serve)
       let (text, truncated) = output.content
@@ -110,7 +117,10 @@ private final class Collector: Sendable {
   private let keepsEnd: Bool
   private let state = Mutex<(bytes: [UInt8], truncated: Bool)>(([], false))
 
-  init(limit: Int, keepsEnd: Bool) {
+  private let onBytes: (@Sendable ([UInt8]) -> Void)?
+
+  init(limit: Int, keepsEnd: Bool, onBytes: (@Sendable ([UInt8]) -> Void)? = nil) {
+    self.onBytes = onBytes
     self.limit = limit
     self.keepsEnd = keepsEnd
   }
@@ -126,6 +136,7 @@ private final class Collector: Sendable {
     if count < 0 && errno == EINTR { return true }
     if count < 0 { throw LinuxError.last("read", "the program's output") }
     if count == 0 { return false }
+    onBytes?(Array(buffer[..<count]))
     state.withLock { state in
       state.bytes += buffer[..<count]
       if state.bytes.count > limit {

@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// Any JSON value, kept without a schema: for MCP messages, unknown fields and log records.
 public enum JSONValue: Sendable, Hashable {
   case null

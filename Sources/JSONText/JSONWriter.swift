@@ -50,11 +50,23 @@ extension JSONValue {
           text.append(byte)
         } else if byte >= 0x20 {
           text += [UInt8(ascii: "\\"), byte]
+        } else if let short = shortEscape(byte) {
+          text += [UInt8(ascii: "\\"), short]
         } else {
           text += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
         }
       }
     }
     text.append(UInt8(ascii: "\""))
+  }
+
+  /// Short where there is a short form: texts for models are full of these.
+  private static func shortEscape(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case 10: UInt8(ascii: "n")
+    case 13: UInt8(ascii: "r")
+    case 9: UInt8(ascii: "t")
+    default: nil
+    }
   }
 }
