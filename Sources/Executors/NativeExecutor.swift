@@ -78,7 +78,10 @@ public struct NativeExecutor: Executor {
   /// The program's one line of JSON.
   public func interpret(_ output: ExecutorOutput) -> AgentAnswer {
     if output.isTruncated {
-      return AgentAnswer(.failed("the answer is longer than the \(output.output.count) bytes that are kept"))
+      return AgentAnswer(
+        .failed(
+          "the agent wrote more than the \(output.output.count) bytes that are kept; let it write less, or raise activation.max_output"
+        ))
     }
     // Without its line the program didn't come to its end; how it ended is all that is known.
     guard let result = try? JSONValue(parsing: output.output), result.object != nil else {
