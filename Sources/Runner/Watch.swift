@@ -1,4 +1,5 @@
 import Gateway
+import ModelGateway
 
 /// What an activation does, as it does it: for somebody who looks on. Made of what the gateways write down of every call, so
 /// that it is the same for every executor.
@@ -43,6 +44,16 @@ public struct ModelCallSeen: Sendable, Hashable {
     self.costUSD = costUSD
     self.milliseconds = milliseconds
     self.isEstimate = isEstimate
+  }
+}
+
+extension ModelCallSeen {
+  /// What the gateway wrote down.
+  public init(_ record: ModelCallRecord) {
+    self.init(
+      model: record.model, status: record.status, input: record.usage.allInput, output: record.usage.output,
+      costUSD: record.costUSD > 0 ? record.costUSD : nil, milliseconds: record.milliseconds,
+      isEstimate: record.isEstimate)
   }
 }
 

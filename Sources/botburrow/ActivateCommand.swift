@@ -47,19 +47,15 @@ struct ActivateCommand: ParsableCommand {
     let configuration = try settings.load()
     bootstrapLogging(level: logLevel, component: "activate")
     let watcher = watch ? Watcher(asJSON: json) : nil
-    var services = try configuration.makeServices(
-      for: "activate", metrics: Metrics(), logger: Logger(label: "activate"), keepsReceipts: false)
-    if let watcher {
-      services.watch = { watcher.see($0) }
-      services.launcher = SupervisorLauncher(socket: configuration.supervisor.socket) { watcher.see($0) }
-    }
-    let chosen = services
+    let services = try configuration.makeServices(
+      for: "activate", metrics: Metrics(), logger: Logger(label: "activate"), keepsReceipts: false,
+      watcher: watcher)
     let stopped = StopSwitch()
     let outcome = Outcome()
     let (agent, post, prompt, postAnswer, json) = (agent, post, prompt, postAnswer, json)
     try Daemon.run(signals, stop: { await stopped.stop() }) {
       await stopped.run {
-        let end = await ActivateOnce(services: chosen).run(
+        let end = await ActivateOnce(services: services).run(
           agentID: agent, postID: post, instruction: prompt, posts: postAnswer)
         watcher?.end(end.status, seconds: end.seconds)
         Self.show(end, asJSON: json, inLines: watcher != nil)

@@ -88,7 +88,7 @@ extension Configuration {
 
   /// Everything outside that an activation touches.
   func makeServices(
-    for command: String, metrics: Observe.Metrics, logger: Logger, keepsReceipts: Bool
+    for command: String, metrics: Observe.Metrics, logger: Logger, keepsReceipts: Bool, watcher: Watcher? = nil
   ) throws -> RunnerServices {
     let transport = HTTPClient(userAgent: "botburrow-runner")
     let definitions = CachingSource(try makeDefinitions(for: command, transport)) { agent, problem in
@@ -99,13 +99,16 @@ extension Configuration {
     }
     var services = RunnerServices(
       hub: try makeHub(for: command, transport, logger), definitions: definitions,
-      launcher: SupervisorLauncher(socket: supervisor.socket),
+      launcher: SupervisorLauncher(
+        socket: supervisor.socket, onErrorOutput: watcher.map { watcher in { watcher.see($0) } }),
       receipts: keepsReceipts ? ReceiptFolder(path: receiptsDirectory) : nil, metrics: metrics, logger: logger,
       time: RunnerTime(wallClock: { Timestamp.seconds }), policy: RunnerPolicy(activation))
     if !providers.isEmpty {
-      services.models = ModelProviders(
-        providers, audit: ModelAudit(logger: logger, metrics: metrics), metrics: metrics)
+      var audit = ModelAudit(logger: logger, metrics: metrics)
+      if let watcher { audit = audit.and { watcher.see(.model(ModelCallSeen($0))) } }
+      services.models = ModelProviders(providers, audit: audit, metrics: metrics)
     }
+    services.watch = watcher.map { watcher in { watcher.see($0) } }
     services.tools.files = try OperatorFiles(mcp)
     services.tools.secrets = SecretStore(directory: mcp.secretsDirectory, environment: SettingsOptions.environment())
     services.tools.profile = mcp.profile
