@@ -100,7 +100,7 @@ extension Configuration {
     var services = RunnerServices(
       hub: try makeHub(for: command, transport, logger), definitions: definitions,
       launcher: SupervisorLauncher(
-        socket: supervisor.socket, onErrorOutput: watcher.map { watcher in { watcher.see($0) } }),
+        socket: supervisor.socket, onErrorOutput: watcher?.seeBytes),
       receipts: keepsReceipts ? ReceiptFolder(path: receiptsDirectory) : nil, metrics: metrics, logger: logger,
       time: RunnerTime(wallClock: { Timestamp.seconds }), policy: RunnerPolicy(activation))
     if !providers.isEmpty {
@@ -108,7 +108,7 @@ extension Configuration {
       if let watcher { audit = audit.and { watcher.see(.model(ModelCallSeen($0))) } }
       services.models = ModelProviders(providers, audit: audit, metrics: metrics)
     }
-    services.watch = watcher.map { watcher in { watcher.see($0) } }
+    services.watch = watcher?.seeEvent
     services.tools.files = try OperatorFiles(mcp)
     services.tools.secrets = SecretStore(directory: mcp.secretsDirectory, environment: SettingsOptions.environment())
     services.tools.profile = mcp.profile

@@ -26,7 +26,11 @@ final class Watcher: Sendable {
   }
 
   /// Standard error of the program.
-  func see(_ bytes: [UInt8]) { for line in lines.withLock({ $0.take(bytes) }) { see(.said(line)) } }
+  func see(bytes: [UInt8]) { for line in lines.withLock({ $0.take(bytes) }) { see(.said(line)) } }
+
+  /// `see` for whoever takes a closure.
+  var seeEvent: @Sendable (WatchEvent) -> Void { { self.see($0) } }
+  var seeBytes: @Sendable ([UInt8]) -> Void { { self.see(bytes: $0) } }
 
   /// The last line, for a person.
   func end(_ status: String, seconds: Double) {

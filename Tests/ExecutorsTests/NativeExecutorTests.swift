@@ -90,7 +90,7 @@ private func message(_ context: ExecutorContext) -> String? {
   @Test func whatCannotBeStarted() {
     #expect(
       message(context(dialects: nil))
-        == "agent 'test-agent' is of type 'native' and no provider serves its model; configure the one that 'brain.provider' names under 'models.providers'"
+        == "agent 'test-agent' is of type 'native' and no provider serves its model; configure the one that 'brain.provider' names under 'providers'"
     )
     #expect(
       message(context(dialects: [.openAIResponses]))?.contains("which speaks anthropic or openai-chat; its provider")
