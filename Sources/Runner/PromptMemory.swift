@@ -75,6 +75,8 @@ extension Prompt {
 extension Prompt.Bounds {
   /// What the operator and the definition allow.
   init(_ definition: AgentDefinition, _ policy: RunnerPolicy) {
+    // A program without a model has no tokens to spend.
+    tokens = definition.brain.model == "none" ? nil : policy.maxTokens
     time = [definition.sandbox.timeout, policy.timeout].compactMap { $0 }.min()
   }
 }

@@ -131,6 +131,7 @@ struct MemoryTests {
       Prompt.budget(definition, .init(tokens: 100_000, time: .seconds(600)))
         == " You have 100,000 tokens, what you read and write together, and 10 minutes: when that is used up, the activation ends without an answer."
     )
+    #expect(Prompt.Bounds(definition, RunnerPolicy()) == .init(tokens: 100_000))
     #expect(Prompt.budget(definition, .init(time: .seconds(90))).hasPrefix(" You have 90 seconds: "))
   }
 
