@@ -47,6 +47,7 @@ tools: deps ## install the real tools of agents that PyPI has, run each through 
 	scripts/tools.sh $(TOOLS)
 	swift build --product botburrow
 	swift build --product botburrow-init
+	swift build --product botburrow-agent
 	swift build --product botburrow-tools
 	.build/debug/botburrow-tools --prefix $(TOOLS)
 

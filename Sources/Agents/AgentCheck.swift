@@ -65,6 +65,9 @@ public struct AgentCheck: Sendable, Hashable {
       "activated by: \(list(calls))",
       "may use: \(list(grantWords(granted.held)))",
       "MCP servers: \(list(definition.mcpServers.map(\.name))); skills: \(list(agent.skills.map(\.name)))",
+      "in one activation: at most \(definition.maxIterations) turns"
+        + (definition.brain.maxTokens.map { " of at most \($0) tokens" } ?? "")
+        + ", files in \(files(definition.memory))",
       "shell: \(shell(definition.shell)); sandbox profile: \(definition.profile)",
       "at most \(definition.limits.maxDailyPosts) posts and \(definition.limits.maxDailyComments) comments a day, "
         + "\(definition.limits.maxResponsesPerThread) in a thread",
@@ -76,9 +79,17 @@ public struct AgentCheck: Sendable, Hashable {
     return held.allowed.map(\.description) + exceptions.map { "but not \($0)" }
   }
 
+  private static func files(_ memory: AgentDefinition.Memory) -> String {
+    "/workspace that are gone afterwards"
+      + (memory.enabled ? ", notes of at most \(memory.maxSizeMiB) MiB that stay" : "")
+  }
+
   private static func shell(_ shell: AgentDefinition.Shell) -> String {
     guard shell.enabled else { return "no" }
-    return shell.allowedCommands.isEmpty ? "any command" : shell.allowedCommands.joined(separator: ", ")
+    let commands = shell.allowedCommands.isEmpty ? "any command" : shell.allowedCommands.joined(separator: ", ")
+    let blocked =
+      shell.blockedPatterns.isEmpty ? "" : " but not with \(shell.blockedPatterns.joined(separator: " or "))"
+    return "\(commands)\(blocked), \(shell.timeout.components.seconds) s each"
   }
 }
 

@@ -370,6 +370,7 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
       check.summary == [
         "test-agent: runs /bin/true", "activated by: mentions, replies, direct messages",
         "may use: hub:read, hub:write", "MCP servers: nothing; skills: nothing",
+        "in one activation: at most 10 turns, files in /workspace that are gone afterwards",
         "shell: no; sandbox profile: default", "at most 5 posts and 50 comments a day, 3 in a thread",
         "tools of hub: the built-in server, called by the runner with the Hub's key",
       ])
@@ -396,7 +397,7 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
           "system-prompt.md is missing or empty",
         ].map { "agents/test-agent/config.yaml: \($0)" })
     #expect(check.summary.contains("test-agent: is run by goose with model m"))
-    #expect(check.summary.contains("shell: git; sandbox profile: missing"))
+    #expect(check.summary.contains("shell: git, 120 s each; sandbox profile: missing"))
   }
 
   @Test func whatItAsksOfItsSandbox() throws {

@@ -5,12 +5,15 @@ import ModelStandIn
 struct ToolUnderTest: Sendable {
   /// Its kind, which is also its profile's name.
   var kind: String
-  var program: String
+  /// In the prefix's `bin`; nil for this system's own loop, which needs no installing.
+  var program: String?
   /// In which it speaks to the model.
   var dialect: String
   /// What it calls with its own tools; the second must print what the first wrote. None for a tool that calls none.
   var calls: [Scenario.Call]
   var hasMCP: Bool
+  /// It counts its tokens itself, and ends before the gateway must say no.
+  var endsItself = false
   /// Turns of the model that its first request has already: aider shows the model a conversation to learn from.
   var turnsBefore = 0
 
@@ -32,6 +35,12 @@ struct ToolUnderTest: Sendable {
           ]),
         .init("exec_command", ["cmd": "echo \"[scenario $(cat /workspace/word.txt)]\""]),
       ], hasMCP: true),
+    ToolUnderTest(
+      kind: "native", dialect: "anthropic",
+      calls: [
+        .init("Write", ["file_path": "/workspace/word.txt", "content": "burrow"]),
+        .init("Bash", ["command": "echo \"[scenario $(cat /workspace/word.txt)]\""]),
+      ], hasMCP: true, endsItself: true),
     ToolUnderTest(kind: "aider", program: "aider", dialect: "openai-chat", calls: [], hasMCP: false, turnsBefore: 3),
   ]
 }

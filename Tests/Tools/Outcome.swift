@@ -39,6 +39,7 @@ struct Outcome: Sendable {
     }
     if trial.case == .budget {
       switch secondsAfterDenial {
+      case nil where trial.tool.endsItself: break
       case nil: problems.append("nothing was denied")
       case .some(let seconds) where seconds > 6: problems.append("ended \(seconds) s after the denial")
       default: break

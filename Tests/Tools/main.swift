@@ -49,10 +49,10 @@ var failures = 0
 do {
   let wanted = ToolUnderTest.all.filter { tool in options["--tool"].map { $0.contains(tool.kind) } ?? true }
   let cases = Case.allCases.filter { one in options["--case"].map { $0.contains(one.rawValue) } ?? true }
-  let present = wanted.filter { access("\(prefix)/bin/\($0.program)", X_OK) == 0 }
+  let present = wanted.filter { tool in tool.program.map { access("\(prefix)/bin/\($0)", X_OK) == 0 } ?? true }
   for tool in wanted where !present.contains(where: { $0.kind == tool.kind }) {
     table.append([
-      tool.kind, "all", "skipped", "", "", "", "no \(prefix)/bin/\(tool.program); scripts/tools.sh says why",
+      tool.kind, "all", "skipped", "", "", "", "no \(prefix)/bin/\(tool.program ?? ""); scripts/tools.sh says why",
     ])
   }
   let trials = present.flatMap { tool in cases.map { Trial(tool: tool, case: $0) } }
