@@ -48,7 +48,7 @@ import Testing
     try folder.write("c.yaml", "coordinator:\n  poll_interval: 30s\n")
     let good = try await run(["config", "check", file], in: folder)
     #expect(good.end == .exited(0))
-    #expect(good.output == "\(file): good\n")
+    #expect(good.output == "\(file): good\nmodel providers: none\ntool servers: hub\n")
   }
 
   @Test func agentDefinition() async throws {

@@ -162,7 +162,7 @@ import Testing
 
 /// Looks until it is so.
 func eventually(
-  within time: Duration = .seconds(10), _ condition: () async throws -> Bool
+  within time: Duration = .seconds(60), _ condition: () async throws -> Bool
 ) async throws {
   let deadline = ContinuousClock.now + time
   while ContinuousClock.now < deadline {

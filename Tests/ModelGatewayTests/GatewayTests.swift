@@ -198,7 +198,7 @@ import Testing
 
   @Test func aFirstByteIsNotHeldBack() async throws {
     var turn = Scenario.Turn("a b c d")
-    turn.between = .milliseconds(300)
+    turn.between = .seconds(10)
     let ground = try await GatewayGround(Scenario([turn]))
     let body = GatewayGround.body(.openAIChat, streams: true)
     let started = ContinuousClock.now
@@ -208,7 +208,7 @@ import Testing
         body: Array(JSONValue.object(body).compactText.utf8)))
     let first = try await answer.body.next()
     #expect(first != nil)
-    #expect(started.duration(to: .now) < .milliseconds(250))
+    #expect(started.duration(to: .now) < .seconds(10))
     answer.body.cancel()
     await ground.stop()
   }

@@ -35,7 +35,7 @@ private let shipped = [
   }
 
   /// The kernel translates it anew for every sandbox.
-  @Test(arguments: shipped)
+  @Test(arguments: ["default", "sidecar", "strict"])  // The others have the default's.
   func `Its short filter says of every call what the long one says`(name: String) throws {
     let policy = try ProfileFile.load(name, from: source).profile.syscalls
     let (long, short) = (try policy.written(), try policy.compile())
@@ -47,18 +47,17 @@ private let shipped = [
       let constant = long[start..<start + 4].withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
       words.formUnion([constant, constant &+ 1, constant &- 1])
     }
-    for number in policy.conditional.keys.sorted() + ["setrlimit", "prlimit64", "read"] {
-      let number = UInt32(try #require(SeccompPolicy.number(of: number)))
-      for argument in 0..<6 {
-        for word in words {
-          for value in [UInt64(word), UInt64(word) << 32, UInt64(word) << 32 | 4] {
-            for rest in [0, 4] as [UInt64] {
-              var arguments = [UInt64](repeating: rest, count: 6)
-              arguments[argument] = value
-              #expect(
-                try before.run(number: number, arguments: arguments)
-                  == after.run(number: number, arguments: arguments), "call \(number), argument \(argument): \(value)")
-            }
+    let looked = policy.conditional.mapValues(\.argument).merging(["setrlimit": 0, "prlimit64": 1]) { own, _ in own }
+    for (name, argument) in looked {
+      let number = UInt32(try #require(SeccompPolicy.number(of: name)))
+      for word in words {
+        for value in [UInt64(word), UInt64(word) << 32, UInt64(word) << 32 | 4] {
+          for rest in [0, 4] as [UInt64] {
+            var arguments = [UInt64](repeating: rest, count: 6)
+            arguments[Int(argument)] = value
+            #expect(
+              try before.run(number: number, arguments: arguments)
+                == after.run(number: number, arguments: arguments), "\(name), argument \(argument): \(value)")
           }
         }
       }
