@@ -67,6 +67,8 @@ soak: deps release ## 20,000 sandboxes in a row, 2,000 deaths, nothing left (as 
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
 	$(SWIFT_RELEASE) --product botburrow-bench
 	$(SWIFT_RELEASE) --product botburrow-bench-mcp
+	$(SWIFT_RELEASE) --product botburrow-bench-model
+	$(SWIFT_RELEASE) --product botburrow-bench-model-serve
 	$(SWIFT_RELEASE) --product botburrow-floor
 	@scripts/bench.sh $(RELEASE)
 

@@ -131,6 +131,12 @@ let package = Package(
       name: "botburrow-bench-mcp", dependencies: ["Gateway", "Agents", "Linux", "JSON"], path: "Benchmarks/MCP",
       swiftSettings: strict),
 
+    .executableTarget(
+      name: "botburrow-bench-model-serve", dependencies: ["ModelGateway", "Configuration"],
+      path: "Benchmarks/ModelServe",
+      swiftSettings: strict),
+    .executableTarget(name: "botburrow-bench-model", path: "Benchmarks/ModelLoad"),
+
     .executableTarget(name: "botburrow-floor", path: "Benchmarks/Floor"),
     // Runs in the machine that `make machine` boots.
     .executableTarget(

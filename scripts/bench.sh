@@ -30,6 +30,7 @@ done
 "$release/botburrow-bench" "$work/supervisor.sock" "$supervisor" "${ROUNDS:-200}" default "${ALIVE:-500}" \
   "$release/botburrow-floor" | tee "$work/table"
 "$release/botburrow-bench-mcp" "${CALLS:-2000}" | tee "$work/calls"
+scripts/bench-model.sh "$release" | tee "$work/model"
 {
   echo "# Performance"
   echo
@@ -53,4 +54,10 @@ done
   echo "The same server, in Python, on its bare pipes and behind the gateway (Benchmarks/MCP)."
   echo
   cat "$work/calls"
+  echo
+  echo "## One call of a model"
+  echo
+  echo "The gateway in a process of its own before a provider that answers at once (Benchmarks/ModelServe, ModelLoad)."
+  echo
+  cat "$work/model"
 } >docs/performance.md

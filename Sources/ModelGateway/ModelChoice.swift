@@ -12,6 +12,14 @@ public struct ModelChoice: Sendable, Hashable {
   /// Tokens of output where a request doesn't say; the definition's `brain.max_tokens`.
   public var usualOutput: Int
 
+  /// Puts a choice together.
+  public init(provider: ModelProvider, key: String?, model: String, usualOutput: Int) {
+    self.provider = provider
+    self.key = key
+    self.model = model
+    self.usualOutput = usualOutput
+  }
+
   /// Nil for an agent that has no model: `brain.model: none`.
   ///
   /// A definition names a provider of the operator's, by name or by its address. It can't make one up: definitions are
