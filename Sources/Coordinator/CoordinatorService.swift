@@ -199,6 +199,8 @@ public final class CoordinatorService: Sendable {
     for (pool, part) in status.pools {
       metrics.set("botburrow_runner_queue_depth", [("pool", pool.rawValue)], to: Double(part.queued))
       metrics.set("botburrow_leased", [("pool", pool.rawValue)], to: Double(part.leased))
+      metrics.set(
+        "botburrow_paused", [("pool", pool.rawValue)], to: status.isPaused || part.isPaused ? 1 : 0)
     }
     metrics.set("botburrow_parked", to: Double(status.parked))
     metrics.set("botburrow_retries", to: Double(status.retries))

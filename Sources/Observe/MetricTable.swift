@@ -47,6 +47,8 @@ public struct MetricDescription: Sendable {
     .init("botburrow_active_activations", .gauge, "Activations that run now.", labels: ["pool"]),
     .init("botburrow_claims_total", .counter, "Tries to claim work, by result.", labels: ["pool", "result"]),
     .init("botburrow_lost_leases_total", .counter, "Activations ended because their lease was lost.", labels: ["pool"]),
+    .init(
+      "botburrow_paused", .gauge, "1 while an operator keeps the pool's work from being claimed.", labels: ["pool"]),
     .init("botburrow_dead_letters", .gauge, "Work items in the dead-letter list."),
     .init(
       "botburrow_assigned_total", .counter, "Work items the coordinator assigned.", labels: ["pool", "task_type"]),

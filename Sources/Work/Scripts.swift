@@ -12,6 +12,11 @@ enum Scripts {
   static let takeDue = script(PackageResources.take_due_lua)
   static let status = script(PackageResources.status_lua)
   static let dead = script(PackageResources.dead_lua)
+  static let pause = script(PackageResources.pause_lua)
+  static let list = script(PackageResources.list_lua)
+  static let show = script(PackageResources.show_lua)
+  static let replay = script(PackageResources.replay_lua)
+  static let purge = script(PackageResources.purge_lua)
   static let notificationStates = script(PackageResources.notification_states_lua)
 
   private static func script(_ body: [UInt8]) -> RedisScript { RedisScript(PackageResources.common_lua + body) }

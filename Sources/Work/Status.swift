@@ -27,7 +27,7 @@ public struct WorkStatus: Sendable, Hashable {
   public var leader: String?
   /// Whether an operator paused the whole system.
   public var isPaused: Bool
-  /// Since the database began: enqueued, claimed, done, dead, expired, duplicate.
+  /// Since the database began: enqueued, claimed, done, dead, expired, duplicate, replayed, purged.
   public var counts: [String: Int]
 }
 

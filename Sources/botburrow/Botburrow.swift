@@ -18,6 +18,6 @@ struct Botburrow: ParsableCommand {
       DoctorCommand.self, ConfigCommand.self,
       AgentsCommand.self,
       CoordinatorCommand.self,
-      RunnerCommand.self, SupervisorCommand.self, HubCommand.self,
+      RunnerCommand.self, QueueCommand.self, SupervisorCommand.self, HubCommand.self,
     ])
 }

@@ -1,0 +1,167 @@
+import Redis
+
+/// Where an item is.
+public enum WorkState: String, Sendable, Hashable, CaseIterable {
+  /// In its pool's list.
+  case queued
+  /// A runner has it.
+  case leased
+  /// Waits for its next attempt.
+  case retry
+  /// Waits for its agent.
+  case parked
+  /// Among the dead letters.
+  case dead
+  /// Over, within the last day.
+  case done
+}
+
+/// One item, as an operator sees it.
+public struct WorkEntry: Sendable, Hashable {
+  /// The activation's id; empty where the item carries none and was never claimed.
+  public var id: String
+  /// Where it is.
+  public var state: WorkState
+  /// The bytes as they came; empty for one that is done.
+  public var raw: [UInt8]
+  /// Its list; nil for one that is done.
+  public var pool: Pool?
+  /// Empty where the bytes can't be read.
+  public var agentID: String
+  /// Attempts that were made.
+  public var attempt: Int
+  /// Who has it; empty unless it is leased.
+  public var runner: String
+  /// Why the last attempt failed; empty where none did.
+  public var reason: String
+  /// Seconds since 1970, and nil where unknown. In a list of entries: the lease's end, the next attempt, when it was parked. In
+  /// `entry(_:)`: when it was claimed, buried or done, or the next attempt.
+  public var time: Double?
+}
+
+/// What became of the wish to have something tried again.
+public enum ReplayOutcome: String, Sendable, Hashable {
+  case queued
+  /// Its bytes can't be read: it would be dead again at once.
+  case unreadable
+  /// It runs, waits or is done already.
+  case known
+  case unknown
+}
+
+/// What an operator does.
+extension WorkQueue {
+  /// Keeps work from being claimed: of these pools, or of all where `pools` is empty (a flag of its own). What runs goes on.
+  /// - Returns: how many flags this set.
+  @discardableResult
+  public func pause(_ pools: [Pool] = []) async throws(RedisError) -> Int { try await setPause("pause", pools) }
+
+  /// Takes flags of `pause` away, and wakes waiting runners. An empty `pools` is the whole system's flag.
+  /// - Returns: how many flags were there.
+  @discardableResult
+  public func resume(_ pools: [Pool] = []) async throws(RedisError) -> Int { try await setPause("resume", pools) }
+
+  private func setPause(_ what: RedisArgument, _ pools: [Pool]) async throws(RedisError) -> Int {
+    let names = pools.isEmpty ? [RedisArgument("")] : pools.map { RedisArgument($0.rawValue) }
+    let reply = try await connection.script(Scripts.pause, arguments: [what] + names)
+    guard let changed = reply.integer else { throw unexpected("pause", reply) }
+    return changed
+  }
+
+  /// Some of the items that wait (the oldest first) or run (the one whose lease ends first, first).
+  /// - Parameters:
+  ///   - state: queued, leased, retry or parked; others give nothing.
+  ///   - pool: which list; only for `queued`.
+  public func entries(
+    _ state: WorkState, pool: Pool = .notification, from first: Int = 0, limit: Int = 100
+  ) async throws(RedisError) -> [WorkEntry] {
+    guard ![.dead, .done].contains(state) else { return [] }
+    let reply = try await connection.script(
+      Scripts.list,
+      arguments: [
+        RedisArgument(state.rawValue), RedisArgument(pool.rawValue), RedisArgument(first), RedisArgument(limit),
+      ])
+    guard let rows = reply.array else { throw unexpected("list", reply) }
+    var entries: [WorkEntry] = []
+    for row in rows {
+      guard let fields = row.array, fields.count == 8, let id = fields[0].string else {
+        throw unexpected("list", reply)
+      }
+      entries.append(WorkEntry(id: id, state: state, fields: Array(fields.dropFirst())))
+    }
+    return entries
+  }
+
+  /// What is known of an activation; nil: nothing. One that was never claimed is looked for in the lists, page by page.
+  public func entry(_ id: String) async throws(RedisError) -> WorkEntry? {
+    let reply = try await connection.script(Scripts.show, arguments: [RedisArgument(id)])
+    guard let fields = reply.array else { throw unexpected("show", reply) }
+    if fields.count == 8, let state = fields[0].string.flatMap(WorkState.init) {
+      return WorkEntry(id: id, state: state, fields: Array(fields.dropFirst()))
+    }
+    let page = 500
+    for pool in Pool.allCases {
+      var first = 0
+      while true {
+        let entries = try await entries(.queued, pool: pool, from: first, limit: page)
+        if let found = entries.first(where: { $0.id == id }) { return found }
+        if entries.count < page { break }
+        first += page
+      }
+    }
+    return nil
+  }
+
+  /// Has a dead letter tried again from its first attempt, or a retry that waits tried now.
+  public func replay(_ id: String) async throws(RedisError) -> ReplayOutcome {
+    let reply = try await connection.script(Scripts.replay, arguments: [RedisArgument(id)])
+    guard let outcome = reply.string.flatMap(ReplayOutcome.init) else { throw unexpected("replay", reply) }
+    return outcome
+  }
+
+  /// Throws dead letters away: these. Their notifications stay marked, so that they are not queued again.
+  /// - Returns: how many there were.
+  public func purgeDead(_ ids: [String]) async throws(RedisError) -> Int {
+    try await purge(["dead", "", 0] + ids.map { RedisArgument($0) })
+  }
+
+  /// Throws the oldest dead letters away, `count` at most.
+  public func purgeDead(atMost count: Int) async throws(RedisError) -> Int {
+    try await purgeInParts("deadest", "", count)
+  }
+
+  /// Throws the oldest items of a pool's list away, `count` at most. What runs, is parked or waits for a retry stays.
+  public func purgeList(_ pool: Pool, atMost count: Int) async throws(RedisError) -> Int {
+    try await purgeInParts("list", RedisArgument(pool.rawValue), count)
+  }
+
+  /// A script holds up everybody else, so 500 at a time.
+  private func purgeInParts(
+    _ what: RedisArgument, _ pool: RedisArgument, _ count: Int
+  ) async throws(RedisError) -> Int {
+    var total = 0
+    while total < count {
+      let part = min(500, count - total)
+      let purged = try await purge([what, pool, RedisArgument(part)])
+      total += purged
+      if purged < part { break }
+    }
+    return total
+  }
+
+  private func purge(_ arguments: [RedisArgument]) async throws(RedisError) -> Int {
+    let reply = try await connection.script(Scripts.purge, arguments: arguments)
+    guard let purged = reply.integer else { throw unexpected("purge", reply) }
+    return purged
+  }
+}
+
+extension WorkEntry {
+  /// Of what the scripts answer: raw, pool, agent, attempt, runner, reason, time.
+  fileprivate init(id: String, state: WorkState, fields: [RedisValue]) {
+    self.init(
+      id: id, state: state, raw: fields[0].bytes ?? [], pool: fields[1].string.flatMap(Pool.init),
+      agentID: fields[2].string ?? "", attempt: fields[3].integer ?? 0, runner: fields[4].string ?? "",
+      reason: fields[5].string ?? "", time: fields[6].string.flatMap { Double($0) }.map { $0 / 1000 })
+  }
+}

@@ -1,0 +1,30 @@
+-- replay.lua: an operator has a dead letter tried again from its first attempt, or a retry that waits tried now.
+-- KEYS: none. ARGV: 1 id.
+-- Result: 'queued' | 'unreadable' (it would be dead again at once) | 'known' (it runs, waits or is done already) | 'unknown';
+--         except for 'queued' nothing was changed.
+-- Complexity: O(dead letters + notifications).
+local id = ARGV[1]
+if redis.call('ZREM', RETRIES, id) == 1 then
+  local raw, pool = unpack(redis.call('HMGET', record_key(id), 'raw', 'pool'))
+  if not raw then return 'unknown' end
+  requeue(id, raw, pool)
+  return 'queued'
+end
+local raw, pool = unpack(redis.call('HMGET', DEAD .. ':' .. id, 'raw', 'pool'))
+if not raw then
+  if redis.call('EXISTS', record_key(id)) == 1 or redis.call('ZSCORE', DONE, id) then return 'known' end
+  return 'unknown'
+end
+local item = read_item(raw)
+if not item then return 'unreadable' end
+if redis.call('EXISTS', record_key(id)) == 1 or redis.call('ZSCORE', DONE, id) then return 'known' end
+for _, nid in ipairs(item.notification_ids or {}) do
+  local key = P .. 'notification:' .. nid
+  if redis.call('GET', key) == 'dead:' .. id then redis.call('SET', key, 'waiting:' .. id, 'PX', KEEP_MS) end
+end
+redis.call('LREM', DEAD, 1, id)
+redis.call('DEL', DEAD .. ':' .. id)
+redis.call('HSET', record_key(id), 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'attempt', '0')
+requeue(id, raw, pool)
+count('replayed')
+return 'queued'

@@ -1,0 +1,135 @@
+import ArgumentParser
+import Configuration
+import Glibc
+import JSON
+import Observe
+import Redis
+import Work
+
+/// `botburrow queue …`
+struct QueueCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "queue",
+    abstract: "Look at the work that waits, runs and failed; stop it, let it go on, try it again, throw it away.",
+    discussion: """
+      What runs now:            botburrow queue status
+      Why did it fail:          botburrow queue dead
+      Try it again:             botburrow queue retry ID
+      Before maintenance:       botburrow queue drain && …; botburrow queue resume
+
+      Redis is the one of the configuration file (redis.url), or of --redis.
+      """,
+    subcommands: [
+      QueueStatus.self, QueueList.self, QueueShow.self, QueueDead.self, QueueRetry.self, QueuePurge.self,
+      QueuePause.self, QueueResume.self, QueueDrain.self,
+    ])
+}
+
+/// Which Redis, and how to show.
+struct QueueOptions: ParsableArguments {
+  @Option(name: .shortAndLong, help: "The configuration file.") var config: String?
+  @Option(
+    help: "Redis: redis://host:port/db or unix:///path; instead of the file's redis.url, and then no file is read.")
+  var redis: String?
+  @Flag(help: "Print JSON instead of text.") var json = false
+
+  /// Asks the queue; an error of Redis reads as one sentence.
+  func ask<Value: Sendable>(_ body: @escaping @Sendable (WorkQueue) async throws -> Value) throws -> Value {
+    var configuration = Configuration()
+    if let redis {
+      configuration.redisURL = redis
+    } else if let path = config
+      ?? (access(SettingsOptions.standardPath, F_OK) == 0 ? SettingsOptions.standardPath : nil)
+    {
+      configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
+    }
+    let queue = WorkQueue(try configuration.makeRedisURL(for: "queue"), options: configuration.queueOptions)
+    defer { queue.close() }
+    return try blocking { try await body(queue) }
+  }
+
+  /// Prints JSON or what `text` prints.
+  func show(_ value: JSONValue, _ text: () -> Void) throws {
+    if json { print(try JSON.text(value, pretty: true)) } else { text() }
+  }
+}
+
+/// `botburrow queue status`
+struct QueueStatus: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Show how much waits and runs, what is paused, and who leads.",
+    discussion: "All figures are of one moment. Exit code: 0; 1 where Redis can't be asked.")
+  @OptionGroup var options: QueueOptions
+
+  func run() throws {
+    let status = try options.ask { try await $0.status() }
+    try options.show(QueueText.json(status)) {
+      Table.show(QueueText.pools(status))
+      print()
+      for line in QueueText.lines(status) { print(line) }
+    }
+  }
+}
+
+/// What the queue's commands say.
+enum QueueText {
+  static func pools(_ status: WorkStatus) -> [[String]] {
+    [["POOL", "QUEUED", "RUNNING", "STATE"]]
+      + Pool.allCases.map { pool in
+        let part = status.pools[pool]
+        let isPaused = status.isPaused || part?.isPaused == true
+        return [pool.rawValue, "\(part?.queued ?? 0)", "\(part?.leased ?? 0)", isPaused ? "paused" : "open"]
+      }
+  }
+
+  static func lines(_ status: WorkStatus) -> [String] {
+    let counts = status.counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+    return [
+      "parked \(status.parked), retries \(status.retries), dead \(status.dead), overdue explorations \(status.stalenessDebt)",
+      status.leader.map { "leader \($0)" } ?? "nobody leads: is a coordinator running?",
+      counts.isEmpty ? "nothing was counted yet" : "since the beginning: " + counts.joined(separator: ", "),
+    ] + (status.isPaused ? ["the whole system is paused; 'botburrow queue resume' lets it go on"] : [])
+  }
+
+  static func json(_ status: WorkStatus) -> JSONValue {
+    var pools: [String: JSONValue] = [:]
+    for (pool, part) in status.pools {
+      pools[pool.rawValue] = [
+        "queued": .integer(Int64(part.queued)), "leased": .integer(Int64(part.leased)), "paused": .bool(part.isPaused),
+      ]
+    }
+    return [
+      "pools": .object(pools), "paused": .bool(status.isPaused), "leased": .integer(Int64(status.leased)),
+      "parked": .integer(Int64(status.parked)), "retries": .integer(Int64(status.retries)),
+      "dead": .integer(Int64(status.dead)), "staleness_debt": .integer(Int64(status.stalenessDebt)),
+      "leader": status.leader.map { .string($0) } ?? .null,
+      "counts": .object(status.counts.mapValues { .integer(Int64($0)) }),
+    ]
+  }
+
+  static func json(_ entry: WorkEntry) -> JSONValue {
+    [
+      "id": .string(entry.id), "state": .string(entry.state.rawValue),
+      "pool": entry.pool.map { .string($0.rawValue) } ?? .null, "agent_id": .string(entry.agentID),
+      "attempt": .integer(Int64(entry.attempt)), "runner": .string(entry.runner), "reason": .string(entry.reason),
+      "time": entry.time.map { .string(time($0)) } ?? .null,
+      "raw": .string(String(decoding: entry.raw, as: UTF8.self)),
+    ]
+  }
+
+  static func json(_ letter: DeadLetter) -> JSONValue {
+    [
+      "id": .string(letter.id), "pool": letter.pool.map { .string($0.rawValue) } ?? .null,
+      "agent_id": .string(letter.agentID), "attempt": .integer(Int64(letter.attempt)),
+      "reason": .string(letter.reason), "time": .string(time(letter.time)),
+      "raw": .string(String(decoding: letter.raw, as: UTF8.self)),
+    ]
+  }
+
+  static func time(_ seconds: Double) -> String { Timestamp.text(Int64(seconds * 1_000_000)) }
+
+  /// Bytes of others, on a terminal: without control characters.
+  static func safe(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? "?" : $0 }))
+  }
+}
