@@ -7,10 +7,13 @@ public struct ModelAccess: Sendable, Hashable {
   public var url: String
   /// What the agent's provider speaks; requests in another dialect are answered 404.
   public var dialects: Set<ModelDialect>
+  /// Tokens of the whole activation, input and output together; nil for no limit.
+  public var maxTokens: Int?
 
   /// A gateway at a URL.
-  public init(url: String, dialects: Set<ModelDialect>) {
+  public init(url: String, dialects: Set<ModelDialect>, maxTokens: Int? = 100_000) {
     self.url = url
     self.dialects = dialects
+    self.maxTokens = maxTokens
   }
 }

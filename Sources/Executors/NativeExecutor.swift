@@ -40,6 +40,8 @@ public struct NativeExecutor: Executor {
     brief.window = Self.window(agent.brain)
     brief.usesCompletionTokens = agent.brain.provider == .openai && agent.brain.apiBase == nil
     brief.limits.iterations = agent.maxIterations
+    // The gateway counts the same tokens; the loop's own count lets it end with a sentence.
+    brief.limits.tokens = context.model?.maxTokens ?? 1_000_000_000
     if let timeout = agent.sandbox.timeout {
       // The loop ends by itself before its sandbox is ended, and says what it has.
       brief.limits.seconds = min(brief.limits.seconds, timeout / .seconds(1) * 0.9)

@@ -14,8 +14,24 @@ public final class ModelSession: Sendable {
     var last: ModelCallRecord?
     /// The first that the budget denied.
     var denial: ModelCallRecord?
+    /// Calls in a row that failed at the provider, each after the gateway's own tries.
+    var failures = 0
+    /// Nothing more is to be expected of the model.
+    var isOver: Bool { denial != nil || failures >= ModelSession.failureLimit }
     var waiting: [Int: CheckedContinuation<Void, Never>] = [:]
     var nextWaiter = 0
+
+    /// Counts failures in a row; gives whoever waits for the last of them.
+    mutating func count(_ record: ModelCallRecord) -> [CheckedContinuation<Void, Never>] {
+      switch record.outcome {
+      case .ok: failures = 0
+      case .upstream, .unreachable, .resting, .cut: failures += 1
+      case .budget, .refused, .cancelled: break
+      }
+      guard isOver else { return [] }
+      defer { waiting = [:] }
+      return Array(waiting.values)
+    }
   }
   /// The activation's UUID.
   public let activationID: String
@@ -28,6 +44,8 @@ public final class ModelSession: Sendable {
   /// Calls at a time.
   let maxConcurrent: Int
   private let state: Mutex<State>
+  /// Some tools ask for minutes what was refused; the work is better put off.
+  static let failureLimit = 3
 
   /// A session that has used nothing.
   /// - Parameters:
@@ -69,7 +87,8 @@ public final class ModelSession: Sendable {
     }
   }
 
-  /// Returns once a call was denied for its budget; at once where one was. Throws when the task is cancelled.
+  /// Returns once a call was denied for its budget, or three in a row failed at the provider; at once where that is so.
+  /// Throws when the task is cancelled.
   public func denied() async throws {
     let place = state.withLock { state in
       state.nextWaiter += 1
@@ -78,7 +97,7 @@ public final class ModelSession: Sendable {
     await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let isOver = state.withLock { state in
-          guard state.denial == nil, !Task.isCancelled else { return true }
+          guard !state.isOver, !Task.isCancelled else { return true }
           state.waiting[place] = continuation
           return false
         }
@@ -123,7 +142,7 @@ public final class ModelSession: Sendable {
 
   /// Takes the record of a call that was made under a reservation.
   func settle(_ record: ModelCallRecord, reservation: Int) {
-    state.withLock { state in
+    let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
       state.budget.settle(reservation: reservation, used: record.usage.total, dollars: record.costUSD)
       state.usage = state.usage + record.usage
       state.costUSD += record.costUSD
@@ -131,17 +150,17 @@ public final class ModelSession: Sendable {
       if record.isEstimate, record.usage.total > 0 { state.hasEstimate = true }
       // A client that goes away says nothing of its provider; a program that ends leaves such calls behind.
       if record.outcome != .cancelled { state.last = record }
+      return state.count(record)
     }
+    for continuation in waiting { continuation.resume() }
   }
 
   /// Takes the record of a call that was not made.
   func refuse(_ record: ModelCallRecord) {
     let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
       state.last = record
-      guard record.outcome == .budget else { return [] }
-      if state.denial == nil { state.denial = record }
-      defer { state.waiting = [:] }
-      return Array(state.waiting.values)
+      if record.outcome == .budget, state.denial == nil { state.denial = record }
+      return state.count(record)
     }
     for continuation in waiting { continuation.resume() }
   }

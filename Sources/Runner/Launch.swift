@@ -50,7 +50,10 @@ struct Launch: Sendable {
           servers: servers.map {
             .init(name: $0.name, url: "http://\(gatewayAddress):\($0.port)/mcp/\($0.name)")
           },
-          model: dialects.map { ModelAccess(url: "http://\(gatewayAddress):\(policy.modelPort)", dialects: $0) }))
+          model: dialects.map {
+            ModelAccess(
+              url: "http://\(gatewayAddress):\(policy.modelPort)", dialects: $0, maxTokens: policy.maxTokens)
+          }))
     } catch {
       throw .dead("\(error)")
     }

@@ -96,6 +96,24 @@ import Testing
     await ground.stop()
   }
 
+  @Test func threeFailuresInARowAreToldToWhoeverWaits() async throws {
+    let failing = try await GatewayGround(Scenario([.init(refusal: .init(500, retryAfter: 0))]))
+    let hopeless = Task { try await failing.session.denied() }
+    for _ in 0..<3 { _ = try await failing.send() }
+    try await hopeless.value
+    #expect(failing.session.verdict == .failed(status: 500))
+    await failing.stop()
+    // Control: one that is answered in between begins anew.
+    let mended = try await GatewayGround(
+      Scenario([.init(refusal: .init(401, times: 2), thenText: "There.")]))
+    let waiting = Task { try await mended.session.denied() }
+    for _ in 0..<4 { _ = try await mended.send() }
+    #expect(mended.session.verdict == nil)
+    waiting.cancel()
+    await #expect(throws: CancellationError.self) { try await waiting.value }
+    await mended.stop()
+  }
+
   @Test func anAgentWithoutMoneyIsDenied() async throws {
     let ground = try await GatewayGround(dollars: 0)
     #expect(try await ground.send().status == 402)
