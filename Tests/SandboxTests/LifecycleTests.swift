@@ -27,6 +27,21 @@ private func links(in namespace: Descriptor) throws -> [String] {
 
 /// How a supervisor begins, ends and dies, and what is left then.
 @Suite("A supervisor's life", .enabled(if: isRoot, "needs root"), .serialized) struct LifecycleTests {
+  /// Where the host builds roots must not hide what a profile shows.
+  @Test func `A path below the host's /tmp is found`() async throws {
+    let directory = "/tmp/botburrow-shown-\(getpid())"
+    try #require(mkdir(directory, 0o755) == 0)
+    defer { rmdir(directory) }
+    let supervisor = try TestSupervisor(
+      profiles: ["default": try TestProfile.text(readOnly: ["/usr", "/bin", "/lib", "/lib64", directory])])
+    // The sandbox's own /tmp covers it afterwards; that it was found is what counts.
+    #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
+    // Control: one that isn't there is an error.
+    let other = try TestSupervisor(
+      profiles: ["default": try TestProfile.text(readOnly: ["/usr", "/bin", "/lib", "/lib64", directory + "-not"])])
+    if case .exited = try await other.run(["true"]).receipt.exit { Issue.record("a path that isn't there was shown") }
+  }
+
   @Test(.enabled(if: lacksControllers, "this host has every controller"))
   func `Limits that can't be enforced are refused unless somebody accepted that`() async throws {
     let supervisor = try TestSupervisor([])

@@ -35,7 +35,13 @@ struct RootTemplate: Sendable {
 private struct Builder {
   let initProgram: Descriptor
   let tree: RootTree?
-  private static let stage = "/tmp"
+  /// What is below the place where the new root is built can't be shown in it: a directory that every host has and no profile
+  /// wants. The kernel makes the first ones for file systems of its own.
+  private static let stage =
+    ["/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing", "/mnt"].first { path in
+      var status = stat()
+      return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    } ?? "/tmp"
   private static let sourceStage = String(RootPlan.stage.dropFirst())
 
   func build(_ operations: [RootOperation], _ profile: Profile) throws(LinuxError) -> RootTemplate {
