@@ -6,13 +6,13 @@ import YAML
 
 /// What operators write under `providers`, and what they are told where it is wrong.
 @Suite("Providers of models") struct ProviderTests {
-  private func read(_ text: String, environment: [String: String] = [:]) throws(YAMLErrors) -> [String: ModelProvider] {
+  private func read(_ text: String, environment: [String: String] = [:]) throws -> [String: ModelProvider] {
     try Configuration.parse(text.utf8, file: "c.yaml", environment: environment).providers
   }
 
   private func errors(_ text: String, environment: [String: String] = [:]) -> String {
     do throws(YAMLErrors) {
-      _ = try read(text, environment: environment)
+      _ = try Configuration.parse(text.utf8, file: "c.yaml", environment: environment)
       return ""
     } catch {
       return error.description
