@@ -22,7 +22,7 @@ if ! "$python/bin/litellm" --help >/dev/null 2>&1; then
     "$python/bin/pip" install --quiet "litellm[proxy]==$version"; } >&2 || echo "LiteLLM can't be installed" >&2
 fi
 
-lines() { for _ in $(seq 300); do [ "$(wc -l <"$1")" -ge "$2" ] && return; sleep 0.1; done; cat "$1" >&2; exit 1; }
+lines() { for _ in $(seq 300); do [ -f "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ] && return; sleep 0.1; done; cat "$1" >&2; exit 1; }
 load() { "$release/botburrow-bench-model" load "$@"; }
 # CPU seconds of a process and of those below it (LiteLLM may have some).
 cpu() { for p in "$1" $(pgrep -P "$1" || true); do sed 's/.*) //' "/proc/$p/stat"; done |

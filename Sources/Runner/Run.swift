@@ -30,9 +30,10 @@ extension Activation {
     let tools = ToolServers(launch, task: task, services: services)
     let failure: ActivationFailure
     do {
-      let result = try await inTime(model) {
+      let result = try await inTime(model) { end in
         try await services.launcher.run(
           launch.request, files: launch.files, input: launch.input, outputLimit: services.policy.outputLimit,
+          end: end,
           serve: { listeners in
             services.watch?(.started(profile: launch.request.profile))
             for (name, descriptor) in listeners {
@@ -49,8 +50,6 @@ extension Activation {
       await gateways.stop()
       await modelGateway.stop()
       return Ran(result: result, effects: ledger.effects, sidecars: await tools.stop())
-    } catch is BudgetEnded {
-      failure = model?.verdict.map { ActivationFailure($0) } ?? ActivationFailure(.activationBudget)
     } catch is CancellationError {
       failure = ActivationFailure("the activation was cancelled", status: .cancelled)
     } catch let error as LinuxError where error.operation == "connect" {
@@ -69,14 +68,17 @@ extension Activation {
   /// The supervisor keeps the time; one that hangs must not keep a place and a lease for ever.
   /// And a program whose budget was denied has a moment to say its last words: no answer stops every tool.
   private func inTime(
-    _ model: ModelSession?, _ run: @escaping @Sendable () async throws -> SandboxResult
+    _ model: ModelSession?, _ run: @escaping @Sendable (SandboxEnd) async throws -> SandboxResult
   ) async throws -> SandboxResult {
     let time = services.time
     let limit = services.policy.timeout.map { $0 + services.policy.supervisorGrace }
     let grace = services.policy.denialGrace
-    guard limit != nil || model != nil else { return try await run() }
+    let receiptGrace = services.policy.supervisorGrace
+    let logger = services.logger
+    guard limit != nil || model != nil else { return try await run(SandboxEnd()) }
+    let end = SandboxEnd()
     return try await withThrowingTaskGroup(of: SandboxResult.self) { group in
-      group.addTask { try await run() }
+      group.addTask { try await run(end) }
       if let limit {
         group.addTask {
           try await time.sleep(limit)
@@ -87,7 +89,15 @@ extension Activation {
         group.addTask {
           try await model.denied()
           try await time.sleep(grace)
-          throw BudgetEnded()
+          do {
+            try end.give()
+          } catch {
+            // The connection is gone: `run` is about to tell with what.
+            logger.warning("the supervisor was not told to end the sandbox", metadata: ["error": "\(error)"])
+          }
+          // The receipt comes as any other; the gateway's verdict says why.
+          try await time.sleep(receiptGrace)
+          throw SupervisorOverdue(limit: receiptGrace)
         }
       }
       defer { group.cancelAll() }
@@ -96,9 +106,6 @@ extension Activation {
     }
   }
 }
-
-/// The budget was denied, and the program went on.
-private struct BudgetEnded: Error {}
 
 /// The supervisor did not end a sandbox when its time was over.
 struct SupervisorOverdue: Error, CustomStringConvertible {

@@ -57,7 +57,7 @@ final class FakeLauncher: SandboxLauncher {
   var now: Int { running.withLock { $0.now } }
 
   func run(
-    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int, end: SandboxEnd?,
     serve: @escaping @Sendable ([String: Int32]) async throws -> Void
   ) async throws -> SandboxResult {
     running.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
@@ -76,11 +76,26 @@ final class FakeLauncher: SandboxLauncher {
       files: Dictionary(uniqueKeysWithValues: zip(names, files.map { String(decoding: $0, as: UTF8.self) })),
       input: String(decoding: input, as: UTF8.self), hubPort: port)
     seen.withLock { $0.append(program) }
-    let end = try await body(program)
+    let end = try await ended(by: end) { [body] in try await body(program) }
     return SandboxResult(
       output: Array(end.output.utf8), outputTruncated: end.truncated, errorOutput: Array(end.error.utf8),
       receipt: Receipt(
         activationID: request.activationID, exit: end.exit, json: ["exit": .string("\(end.exit)"), "seccomp_mode": 2]))
+  }
+
+  /// The program's end, or that of one who was told to end.
+  private func ended(by order: SandboxEnd?, _ run: @escaping @Sendable () async throws -> End) async throws -> End {
+    let program = Task { try await run() }
+    let wasTold = Latch()
+    try order?.attach {
+      wasTold.open()
+      program.cancel()
+    }
+    return try await withTaskCancellationHandler {
+      do { return try await program.value } catch  where wasTold.isOpen { return End(exit: .cancelled) }
+    } onCancel: {
+      program.cancel()
+    }
   }
 
   private static func listen() throws -> (descriptor: Int32, port: UInt16) {

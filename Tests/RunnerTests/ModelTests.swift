@@ -100,6 +100,7 @@ import Testing
     #expect(end.failure?.status == .budget)
     #expect(end.failure?.description.hasPrefix("activation budget exhausted") == true)
     #expect(end.consumption?.tokens_input == 1031)
+    #expect(end.sandbox?.exit == .cancelled)
     // It would go on for ever.
     #expect(started.duration(to: .now) < .seconds(60))
     #expect(world.hub.state.consumption.count == 1)

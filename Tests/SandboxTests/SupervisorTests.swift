@@ -92,6 +92,31 @@ private let isRoot = geteuid() == 0
     #expect(ContinuousClock.now - started < .seconds(1))
   }
 
+  @Test func `An order to end it brings its receipt, whenever it comes`() async throws {
+    let supervisor = try supervisor
+    try await onThread {
+      for delay in stride(from: 0, through: 30_000, by: 3000) {
+        let sandbox = try HeldSandbox(supervisor, request(["sleep", "60"]))
+        usleep(useconds_t(delay))
+        try sandbox.connection.end()
+        #expect(try sandbox.receipt().exit == .cancelled, "after \(delay) µs")
+        #expect(try sandbox.outputEnds(within: .seconds(1)))
+      }
+    }
+    // Given before it is made; given to one that is over.
+    let early = SandboxEnd()
+    try early.give()
+    let launcher = supervisor.launcher
+    let unborn = try await launcher.run(
+      request(["sleep", "60"]), files: [], input: [], outputLimit: 1, end: early, serve: { _ in })
+    #expect(unborn.receipt.exit == .cancelled)
+    let end = SandboxEnd()
+    let over = try await launcher.run(
+      request(["echo", "hello"]), files: [], input: [], outputLimit: 100, end: end, serve: { _ in })
+    try? end.give()
+    #expect(over.receipt.exit == .exited(code: 0) && over.output == Array("hello\n".utf8))
+  }
+
   @Test func `What the server of its listeners throws ends the sandbox`() async throws {
     struct Unable: Error {}
     let supervisor = try supervisor

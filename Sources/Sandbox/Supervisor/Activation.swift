@@ -141,7 +141,7 @@ final class Activation: Sendable {
         case .signal(let signal) where isReady: try sandbox.relay(signal)
         case .signal(let signal): if early.count < 64 { early.append(signal) }
         case .other: break
-        case .hungUp: return .cancelled
+        case .end, .hungUp: return .cancelled
         }
       }
       if ContinuousClock.now >= deadline { return .timeout }
@@ -155,13 +155,14 @@ final class Activation: Sendable {
 
   private static let setupLimit = Duration.seconds(10)
 
-  private enum Word { case signal(UInt8), other, hungUp }
+  private enum Word { case signal(UInt8), end, other, hungUp }
 
   /// The next thing that the client says. One that can't be read is a client of another mind: it is as if it had hung up.
   private func word(_ report: (Supervisor.Event) -> Void) -> Word {
     do {
       guard let packet = try connection.receive() else { return .hungUp }
       let message = try ClientMessage(parsing: packet.bytes)
+      if message.end == true { return .end }
       return message.signal.flatMap { (1...64).contains($0) ? .signal(UInt8($0)) : nil } ?? .other
     } catch {
       report(.trouble("activation \(request.activationID) is ended, for its client's packet can't be read: \(error)"))

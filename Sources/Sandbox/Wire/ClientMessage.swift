@@ -6,6 +6,8 @@ struct ClientMessage: Sendable, Hashable {
   var spawn: SandboxRequest?
   /// Later: a signal for the program's process group.
   var signal: Int32?
+  /// Later: the sandbox is to end now; its receipt still comes.
+  var end: Bool?
   // Or, first and last, a question or an order about sandboxes (`ControlRequests.swift`): which there are; what this one
   // should look like; whether its processes stand still.
   var list: Bool?
@@ -19,6 +21,7 @@ struct ClientMessage: Sendable, Hashable {
       var members: [String: JSONValue] = [:]
       members["spawn"] = try spawn?.json
       members["signal"] = signal.map { .integer(Int64($0)) }
+      members["end"] = end.map { .bool($0) }
       members["list"] = list.map { .bool($0) }
       members["inspect"] = inspect.map { .string($0) }
       members["freeze"] = freeze.map { .string($0) }
@@ -34,10 +37,8 @@ extension ClientMessage {
     let fields = Fields(try JSONValue(parsing: bytes), "the message")
     if let request = fields.value["spawn"] { spawn = try SandboxRequest(json: request) }
     signal = try fields.integer("signal").map { number throws(JSONError) in try fields.fit(number, "signal") }
-    if let value = fields.value["list"] {
-      guard let flag = value.bool else { throw JSONError("'list' in the message must be true or false") }
-      list = flag
-    }
+    list = try fields.flag("list")
+    end = try fields.flag("end")
     inspect = try fields.text("inspect")
     freeze = try fields.text("freeze")
     thaw = try fields.text("thaw")
@@ -84,10 +85,7 @@ extension SandboxRequest {
     limits = try Limits(json: fields.value["limits"] ?? [:])
     workingDirectory = try fields.text("workingDirectory")
     workspace = try fields.text("workspace")
-    if let value = fields.value["secrets"] {
-      guard let flag = value.bool else { throw JSONError("'secrets' in the request must be true or false") }
-      hasSecrets = flag
-    }
+    if let flag = try fields.flag("secrets") { hasSecrets = flag }
     if let value = fields.value["tightening"] {
       tightening = try JSON.decode(Tightening.self, from: value.compactBytes)
     }
@@ -128,6 +126,12 @@ private struct Fields {
     guard let member = value[key] else { return nil }
     guard let text = member.string else { throw JSONError("'\(key)' in \(place) must be a text") }
     return text
+  }
+
+  func flag(_ key: String) throws(JSONError) -> Bool? {
+    guard let member = value[key] else { return nil }
+    guard let flag = member.bool else { throw JSONError("'\(key)' in \(place) must be true or false") }
+    return flag
   }
 
   func required(_ key: String) throws(JSONError) -> String {

@@ -109,14 +109,25 @@ public struct SandboxResult: Sendable {
   }
 }
 
-/// Runs a program in a sandbox; what tests replace. Cancelling the task ends the sandbox.
+/// Runs a program in a sandbox; what tests replace. Cancelling the task ends the sandbox, and no receipt comes.
 public protocol SandboxLauncher: Sendable {
   /// - Parameters:
   ///   - files: contents of `request.files`, in that order.
   ///   - serve: called once, before the program starts, with a listening socket per `request.listeners` name
   ///     (the callee owns the descriptors).
+  ///   - end: ends the sandbox from elsewhere, with a receipt; nil for nobody who would.
   func run(
-    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int, end: SandboxEnd?,
     serve: @escaping @Sendable ([String: Int32]) async throws -> Void
   ) async throws -> SandboxResult
+}
+
+extension SandboxLauncher {
+  /// The same, with nobody who would end it.
+  public func run(
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    serve: @escaping @Sendable ([String: Int32]) async throws -> Void
+  ) async throws -> SandboxResult {
+    try await run(request, files: files, input: input, outputLimit: outputLimit, end: nil, serve: serve)
+  }
 }

@@ -45,6 +45,12 @@ public final class SandboxConnection: Sendable {
     try socket.send(try ClientMessage(signal: number).bytes)
   }
 
+  /// Ends the sandbox and keeps the connection: its receipt (`cancelled`) still comes. One that ended by itself in the
+  /// meantime tells that instead.
+  public func end() throws {
+    try socket.send(try ClientMessage(end: true).bytes)
+  }
+
   /// Waits for the next answer. Throws `SandboxRefused` where the supervisor would not, or went away.
   public func next() throws -> Answer {
     guard let packet = try socket.receive() else {
@@ -61,7 +67,7 @@ public final class SandboxConnection: Sendable {
     throw SandboxRefused(message.refused ?? "the supervisor's answer has nothing in it")
   }
 
-  /// Ends the sandbox, now.
+  /// Ends the sandbox, now, and waits for no receipt.
   public func hangUp() {
     _ = withExtendedLifetime(socket) { shutdown(socket.descriptor.number, Int32(SHUT_RDWR)) }
   }

@@ -21,13 +21,13 @@ public struct SupervisorLauncher: SandboxLauncher {
 
   /// One connection an activation; throws `SandboxRefused`, `LinuxError` or what `serve` threw.
   public func run(
-    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int, end: SandboxEnd?,
     serve: @escaping @Sendable ([String: Int32]) async throws -> Void
   ) async throws -> SandboxResult {
     let connection = try SandboxConnection.open(path)
     do {
       return try await run(
-        request, files: files, input: input, outputLimit: outputLimit, serve: serve, through: connection)
+        request, files: files, input: input, outputLimit: outputLimit, end: end, serve: serve, through: connection)
     } catch {
       // Hanging up makes the supervisor seem to have gone; who cancelled shouldn't read that.
       try Task.checkCancellation()
@@ -36,7 +36,7 @@ public struct SupervisorLauncher: SandboxLauncher {
   }
 
   private func run(
-    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int,
+    _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int, end: SandboxEnd?,
     serve: @escaping @Sendable ([String: Int32]) async throws -> Void, through connection: SandboxConnection
   ) async throws -> SandboxResult {
     try await withTaskCancellationHandler {
@@ -47,6 +47,8 @@ public struct SupervisorLauncher: SandboxLauncher {
       try inputFile.rewind()
       try connection.spawn(
         request, streams: [inputFile, outWrite, errorWrite], files: files)
+      // The order must not overtake the request.
+      try end?.attach { try connection.end() }
       outWrite.close()
       errorWrite.close()
       let output = Collector(limit: outputLimit, keepsEnd: false)
