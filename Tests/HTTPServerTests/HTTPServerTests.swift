@@ -155,7 +155,7 @@ private func body(_ answer: String) -> Substring {
 
   @Test func closesConnectionsThatDripTheirHead() async throws {
     var options = HTTPServer.Options()
-    options.idleTimeout = .milliseconds(50)
+    options.idleTimeout = .milliseconds(500)
     try await serving(options) { server in
       let answer = try await exchange(server.port, "GET / HTTP/1.1\r\n")
       #expect(answer == "")

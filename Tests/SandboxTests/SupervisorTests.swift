@@ -89,7 +89,8 @@ private let isRoot = geteuid() == 0
     task.cancel()
     let started = ContinuousClock.now
     await #expect(throws: CancellationError.self) { try await task.value }
-    #expect(ContinuousClock.now - started < .seconds(1))
+    // The program itself would take 60.
+    #expect(ContinuousClock.now - started < .seconds(30))
   }
 
   @Test func `An order to end it brings its receipt, whenever it comes`() async throws {
