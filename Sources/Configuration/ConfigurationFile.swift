@@ -27,7 +27,10 @@ extension Configuration {
   /// - Parameters:
   ///   - path: also how errors name the file.
   ///   - environment: the source of `${NAME}` and of the bucket's credentials.
-  public static func load(path: String, environment: [String: String]) throws(ConfigurationError) -> Configuration {
+  ///   - parts: the top-level keys that are looked at; nil: all.
+  public static func load(
+    path: String, environment: [String: String], parts: Set<String>? = nil
+  ) throws(ConfigurationError) -> Configuration {
     let bytes: [UInt8]
     do {
       bytes = try readFile(path)
@@ -35,21 +38,13 @@ extension Configuration {
       throw .unreadable(path: path, errno: error.code)
     }
     do {
-      var configuration = try parse(bytes, file: path, environment: environment)
+      var configuration = try parse(bytes, file: path, environment: environment, parts: parts)
       let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
       configuration.mcp.directory = parts.isEmpty ? "." : parts.joined(separator: "/")
       return configuration
     } catch {
       throw .invalid(error)
     }
-  }
-
-  /// `parsePlaces` of a file.
-  public static func loadPlaces(path: String, environment: [String: String]) throws(ConfigurationError) -> Configuration
-  {
-    let bytes: [UInt8]
-    do { bytes = try readFile(path) } catch { throw .unreadable(path: path, errno: error.code) }
-    do { return try parsePlaces(bytes, file: path, environment: environment) } catch { throw .invalid(error) }
   }
 
   /// The Hub, or an error that tells `command` needs one.

@@ -5,10 +5,12 @@ extension Configuration {
   /// - Parameters:
   ///   - file: how errors name the file.
   ///   - environment: the source of `${NAME}` and of the bucket's credentials.
+  ///   - parts: the top-level keys that are looked at; nil: all. Whoever needs few needs few of the variables, which an
+  ///     administrator's shell hasn't got.
   public static func parse(
-    _ bytes: some Sequence<UInt8>, file: String, environment: [String: String]
+    _ bytes: some Sequence<UInt8>, file: String, environment: [String: String], parts: Set<String>? = nil
   ) throws(YAMLErrors) -> Configuration {
-    try YAML.read(bytes, file: file, environment: environment) { root in
+    try YAML.read(bytes, file: file, environment: environment, only: parts) { root in
       var configuration = Configuration()
       root.mapping("coordinator") { configuration.coordinator = readCoordinator($0) }
       root.mapping("runners") { configuration.runners = readRunners($0) }
@@ -25,19 +27,6 @@ extension Configuration {
         configuration.logLevel = log.value(
           "level", .oneOf(LogLevel.self, else: .info), default: configuration.logLevel)
       }
-      root.mapping("receipts") { configuration.receiptsDirectory = readReceipts($0) }
-      return configuration
-    }
-  }
-
-  /// Only where this host's supervisor listens and where receipts are: whoever reads those needs no secret of the file, and
-  /// an administrator's shell has none of the variables that hold them.
-  public static func parsePlaces(
-    _ bytes: some Sequence<UInt8>, file: String, environment: [String: String]
-  ) throws(YAMLErrors) -> Configuration {
-    try YAML.read(bytes, file: file, environment: environment, only: ["supervisor", "receipts"]) { root in
-      var configuration = Configuration()
-      root.mapping("supervisor") { configuration.supervisor = readSupervisor($0) }
       root.mapping("receipts") { configuration.receiptsDirectory = readReceipts($0) }
       return configuration
     }

@@ -75,7 +75,7 @@ public struct AiderExecutor: Executor {
     guard let end = ends.last else {
       let last = lines.last { !$0.allSatisfy(\.isWhitespace) } ?? ""
       let error = lines.first { $0.hasPrefix("litellm.") } ?? last
-      return AgentAnswer(.failed("aider got no whole reply: \(String(error).oneLine)"))
+      return AgentAnswer(.failed("aider got no whole reply: \(String(error).oneLine())"))
     }
     var usage = AgentAnswer.Usage()
     for tokens in ends.compactMap({ Self.tokens(lines[$0]) }) {

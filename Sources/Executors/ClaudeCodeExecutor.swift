@@ -111,11 +111,11 @@ public struct ClaudeCodeExecutor: Executor {
     let text = result["result"]?.string?.trimmed ?? ""
     if result["is_error"]?.bool == true || subtype != "success" || reason != "completed" {
       let kind = subtype == "success" ? reason : subtype
-      return failed("Claude Code says: \((text.isEmpty ? kind : "\(kind): \(text)").oneLine)")
+      return failed("Claude Code says: \((text.isEmpty ? kind : "\(kind): \(text)").oneLine())")
     }
     let servers = events.first { $0["subtype"]?.string == "init" }?["mcp_servers"]?.array ?? []
     if let server = servers.first(where: { $0["status"]?.string == "failed" }) {
-      return failed("Claude Code could not reach its MCP server '\(server["name"]?.string?.oneLine ?? "")'")
+      return failed("Claude Code could not reach its MCP server '\(server["name"]?.string?.oneLine() ?? "")'")
     }
     return AgentAnswer(text.isEmpty ? .nothingToSay : .text(text), usage: usage)
   }
@@ -128,7 +128,7 @@ public struct ClaudeCodeExecutor: Executor {
       usage.tokensInput += told[key]?.count ?? 0
     }
     usage.tokensOutput = told["output_tokens"]?.count ?? 0
-    usage.costUSD = result["total_cost_usd"]?.double.flatMap { $0 >= 0 && $0.isFinite ? $0 : nil } ?? 0
+    usage.costUSD = result["total_cost_usd"]?.dollars ?? 0
     return usage
   }
 }

@@ -96,21 +96,9 @@ public struct CodexExecutor: Executor {
     return text
   }
 
-  /// A basic string of TOML 1.0: quotation mark, backslash and control characters escaped.
+  /// A basic string of TOML 1.0: JSON's, which leaves DEL as it is.
   static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case _ where scalar.value < 0x20 || scalar.value == 0x7F:
-        let digits = String(scalar.value, radix: 16, uppercase: true)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
+    JSONValue.string(text).compactText.replacing("\u{7F}", with: "\\u007F")
   }
 
   /// The last message of the turn that completed.
@@ -120,13 +108,13 @@ public struct CodexExecutor: Executor {
     let events = output.events
     if let failure = events.last(where: { $0["type"]?.string == "turn.failed" }) {
       let message = failure["error"]?["message"]?.string ?? "the turn failed"
-      return AgentAnswer(.failed("Codex says: \(message.oneLine)"))
+      return AgentAnswer(.failed("Codex says: \(message.oneLine())"))
     }
     guard let turn = events.last(where: { $0["type"]?.string == "turn.completed" }) else {
       // Before its first turn: a configuration that it doesn't take, a required MCP server that it doesn't reach.
       let message = events.last { $0["type"]?.string == "error" }?["message"]?.string
       return AgentAnswer(
-        .failed(message.map { "Codex says: \($0.oneLine)" } ?? output.ending(of: "Codex")))
+        .failed(message.map { "Codex says: \($0.oneLine())" } ?? output.ending(of: "Codex")))
     }
     var usage = AgentAnswer.Usage()
     // Cached input is part of the input here.

@@ -95,7 +95,7 @@ public struct CustomExecutor: Executor {
       AgentAnswer(outcome, usage: usage, postID: object["post_id"]?.string)
     }
     if let error = object["error"], error != .null {
-      return answer(.failed("the agent says: \((error.string ?? "an error that isn't text").oneLine)"))
+      return answer(.failed("the agent says: \((error.string ?? "an error that isn't text").oneLine())"))
     }
     if object["nothing_to_say"]?.bool == true { return answer(.nothingToSay) }
     guard let text = object["answer"]?.string?.trimmed else {
@@ -109,7 +109,7 @@ public struct CustomExecutor: Executor {
     var usage = AgentAnswer.Usage()
     usage.tokensInput = value["tokens_input"]?.count ?? 0
     usage.tokensOutput = value["tokens_output"]?.count ?? 0
-    usage.costUSD = value["cost_usd"]?.double.flatMap { $0 >= 0 && $0.isFinite ? $0 : nil } ?? 0
+    usage.costUSD = value["cost_usd"]?.dollars ?? 0
     usage.model = value["model"]?.string
     return usage
   }

@@ -1,3 +1,4 @@
+import AgentLoop
 import Agents
 
 /// Runs agents of one kind: says what to start, and reads what came back. Pure: starts nothing itself.
@@ -49,17 +50,7 @@ public enum Executors {
 /// What an executor needs to know of an activation.
 public struct ExecutorContext: Sendable, Hashable {
   /// An MCP server as the agent reaches it.
-  public struct Server: Sendable, Hashable {
-    /// The server's name.
-    public var name: String
-    /// Inside the sandbox, such as `http://198.18.0.1:8001/mcp/hub`.
-    public var url: String
-    /// A server by name and URL.
-    public init(name: String, url: String) {
-      self.name = name
-      self.url = url
-    }
-  }
+  public typealias Server = LoopBrief.Server
   /// The agent.
   public var agent: LoadedAgent
   /// The activation's UUID.

@@ -94,7 +94,7 @@ public struct GooseExecutor: Executor {
     }
     let status = told["metadata"]?["status"]?.string ?? "completed"
     guard case .code(0) = output.exit, status == "completed" else {
-      return AgentAnswer(.failed("goose says: \(status.oneLine)\(output.lastWords)"), usage: usage)
+      return AgentAnswer(.failed("goose says: \(status.oneLine())\(output.lastWords)"), usage: usage)
     }
     let answer = messages.last { $0["role"]?.string == "assistant" }
     let parts = answer?["content"]?.array ?? []

@@ -50,7 +50,7 @@ public struct NativeExecutor: Executor {
     brief.shell.allowedCommands = agent.shell.allowedCommands
     brief.shell.blockedPatterns = agent.shell.blockedPatterns
     brief.shell.timeoutSeconds = agent.shell.timeout / .seconds(1)
-    brief.servers = context.servers.map { .init(name: $0.name, url: $0.url) }
+    brief.servers = context.servers
     brief.system = [context.systemText, Self.rules(agent)].filter { !$0.isEmpty }.joined(separator: "\n\n")
     return brief
   }
@@ -79,22 +79,16 @@ public struct NativeExecutor: Executor {
 
   /// The program's one line of JSON.
   public func interpret(_ output: ExecutorOutput) -> AgentAnswer {
-    if output.isTruncated {
-      return AgentAnswer(
-        .failed(
-          "the agent wrote more than the \(output.output.count) bytes that are kept; let it write less, or raise activation.max_output"
-        ))
-    }
+    if output.isTruncated { return AgentAnswer(.failed(output.tooMuch)) }
     // Without its line the program didn't come to its end; how it ended is all that is known.
     guard let result = try? JSONValue(parsing: output.output), result.object != nil else {
-      return AgentAnswer(
-        .failed("botburrow-agent \(Self.words(output.exit)) before it could answer\(Self.lastLine(output))"))
+      return AgentAnswer(.failed(output.ending(of: "botburrow-agent")))
     }
     var usage = AgentAnswer.Usage()
-    usage.tokensInput = Int(clamping: max(0, result["usage"]?["tokens_input"]?.integer ?? 0))
-    usage.tokensOutput = Int(clamping: max(0, result["usage"]?["tokens_output"]?.integer ?? 0))
+    usage.tokensInput = result["usage"]?["tokens_input"]?.count ?? 0
+    usage.tokensOutput = result["usage"]?["tokens_output"]?.count ?? 0
     usage.model = result["usage"]?["model"]?.string
-    if let error = result["error"]?.string { return AgentAnswer(.failed(oneLine(error, limit: 400)), usage: usage) }
+    if let error = result["error"]?.string { return AgentAnswer(.failed(error.oneLine(limit: 400)), usage: usage) }
     if let answer = result["answer"]?.string, !answer.isEmpty {
       return AgentAnswer(.text(answer), usage: usage, postID: result["post_id"]?.string)
     }
@@ -102,17 +96,5 @@ public struct NativeExecutor: Executor {
       return AgentAnswer(.failed("botburrow-agent's result has no answer"), usage: usage)
     }
     return AgentAnswer(.nothingToSay, usage: usage)
-  }
-
-  private static func words(_ exit: ExecutorOutput.Exit) -> String {
-    switch exit {
-    case .code(let code): "ended with exit code \(code)"
-    case .signal(let signal): "was ended by signal \(signal)"
-    }
-  }
-
-  private static func lastLine(_ output: ExecutorOutput) -> String {
-    let lines = String(decoding: output.errorOutput, as: UTF8.self).split(whereSeparator: \.isNewline)
-    return lines.last.map { "; its last words: \(oneLine(String($0)))" } ?? ""
   }
 }

@@ -96,11 +96,11 @@ public struct OpenCodeExecutor: Executor {
           usage.tokensInput += count?.count ?? 0
         }
         usage.tokensOutput += (tokens?["output"]?.count ?? 0) + (tokens?["reasoning"]?.count ?? 0)
-        usage.costUSD += event["part"]?["cost"]?.double.flatMap { $0 >= 0 && $0.isFinite ? $0 : nil } ?? 0
+        usage.costUSD += event["part"]?["cost"]?.dollars ?? 0
       case "error":
         let error = event["error"]
         let message = error?["data"]?["message"]?.string ?? error?["name"]?.string ?? "an error without words"
-        return AgentAnswer(.failed("opencode says: \(message.oneLine)"), usage: steps > 0 ? usage : nil)
+        return AgentAnswer(.failed("opencode says: \(message.oneLine())"), usage: steps > 0 ? usage : nil)
       default: break
       }
     }

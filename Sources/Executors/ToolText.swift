@@ -1,3 +1,4 @@
+import AgentLoop
 import JSON
 
 // What executors do with texts that tools wrote.
@@ -10,13 +11,6 @@ extension String {
     }
     return String(self[start...end])
   }
-
-  /// What strangers wrote, fit for a log line: no control characters, at most 200 of it.
-  var oneLine: String {
-    let clean = String(
-      String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
-    return clean.count > 200 ? clean.prefix(200) + "…" : clean
-  }
 }
 
 extension ExecutorOutput {
@@ -24,7 +18,7 @@ extension ExecutorOutput {
   var lastWords: String {
     let lines = String(decoding: errorOutput, as: UTF8.self).split(whereSeparator: \.isNewline)
     guard let last = lines.last(where: { !$0.allSatisfy(\.isWhitespace) }) else { return "" }
-    return "; its last words: \(String(last).oneLine)"
+    return "; its last words: \(String(last).oneLine())"
   }
 
   /// How the program ended, as a sentence about `name`.
@@ -52,4 +46,7 @@ extension ExecutorOutput {
 extension JSONValue {
   /// A count of tokens: a number of anybody's that can't be one is none.
   var count: Int? { integer.flatMap { Int(exactly: $0) }.flatMap { $0 >= 0 ? $0 : nil } }
+
+  /// A price, likewise.
+  var dollars: Double? { double.flatMap { $0 >= 0 && $0.isFinite ? $0 : nil } }
 }

@@ -47,6 +47,8 @@ public actor GatewayListener {
     let ending = servers
     servers = []
     // Whoever called is gone with its sandbox; only what is on its way to the Hub is worth a moment.
-    for server in ending { await server.stop(grace: .seconds(2)) }
+    await withTaskGroup(of: Void.self) { group in
+      for server in ending { group.addTask { await server.stop(grace: .seconds(2)) } }
+    }
   }
 }

@@ -27,13 +27,3 @@ public struct GatewaySession: Sendable {
   /// Whether any held grant permits `wanted`.
   func permits(_ wanted: Grant) -> Bool { held.permit(wanted) }
 }
-
-/// Compares in a time that depends on the lengths alone, so that a guesser learns nothing from how long a refusal takes.
-func equalInConstantTime(_ left: some StringProtocol, _ right: some StringProtocol) -> Bool {
-  let left = Array(left.utf8)
-  let right = Array(right.utf8)
-  guard left.count == right.count else { return false }
-  var difference: UInt8 = 0
-  for index in left.indices { difference |= left[index] ^ right[index] }
-  return difference == 0
-}

@@ -1,3 +1,4 @@
+import HTTPServer
 import Hub
 import JSON
 
@@ -115,11 +116,10 @@ public struct MCPServer: Sendable {
   }
 
   private func isAuthorized(_ request: MCPRequest) -> Bool {
-    guard let value = request.values("Authorization").first else { return false }
-    let parts = value.split(separator: " ", maxSplits: 1)
-    // RFC 9110 §11.1: the scheme's case doesn't matter.
-    guard parts.count == 2, parts[0].lowercased() == "bearer", !session.token.isEmpty else { return false }
-    return equalInConstantTime(parts[1], session.token)
+    guard let given = request.values("Authorization").first.flatMap(bearerToken), !session.token.isEmpty else {
+      return false
+    }
+    return equalInConstantTime(given, session.token)
   }
 
   private func isOwn(origin: String) -> Bool {

@@ -14,6 +14,7 @@ public struct ScratchDirectory: Sendable {
 
   /// Makes them; the command's own belong to its user.
   public init(below parent: String = "/var/tmp", owner: Identity) throws(LinuxError) {
+    // mkdtemp(3) puts letters in the place of the X.
     var template = Array("\(parent)/botburrow-learn-XXXXXX".utf8CString)
     if mkdtemp(&template) == nil { throw LinuxError.last("mkdtemp", "\(parent)/botburrow-learn-XXXXXX") }
     path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

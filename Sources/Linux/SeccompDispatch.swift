@@ -60,17 +60,16 @@ private struct Program {
 
   init(_ bytes: [UInt8]) { instructions = bytes.withUnsafeBytes { Array($0.bindMemory(to: sock_filter.self)) } }
 
-  /// The one answer for calls of other architectures; nil where there isn't just one.
+  /// The one answer for calls of other architectures, whatever their number; nil where there isn't just one.
   var foreignAnswer: UInt32? {
     // Every architecture that the program could ask for, and one that it doesn't.
     let asked = Set(instructions.filter { $0.code == Code.jumpEqual }.map(\.k)).subtracting([seccomp_arch_native()])
     var answers: Set<UInt32> = []
     for architecture in asked.union([0]) {
-      for number in [UInt32(0), 0x4000_0000, .max] {
-        let known = [Code.architectureOffset: architecture, Code.numberOffset: number]
-        guard case .answer(let answer) = follow(from: 0, known: known) else { return nil }
-        answers.insert(answer)
+      guard case .answer(let answer) = follow(from: 0, known: [Code.architectureOffset: architecture]) else {
+        return nil
       }
+      answers.insert(answer)
     }
     return answers.count == 1 ? answers.first : nil
   }
@@ -205,7 +204,7 @@ private struct Assembler {
   }
   /// How far a jump that is emitted next has to go.
   private func distance(to label: Int) -> Int { reversed.count - label - 1 }
-  /// A label from which a conditional jump reaches as far as this one, itself within reach of the next two instructions.
+  /// The label, or that of a jump to it where a conditional jump that comes one instruction later would not reach it.
   private mutating func near(_ label: Int) -> Int {
     distance(to: label) < Self.reach ? label : emit(Code.jump, UInt32(distance(to: label)))
   }

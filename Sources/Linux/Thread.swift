@@ -22,6 +22,13 @@ public enum Thread {
     if code != 0 { Unmanaged<Work>.fromOpaque(box).takeRetainedValue().body() }
   }
 
+  /// Blocking work of a task, so that it can't use up Swift's few threads.
+  public static func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+      detach { continuation.resume(with: Result(catching: body)) }
+    }
+  }
+
   /// Runs a body on a thread that ends with it, and waits: for what changes the thread that does it for good (its
   /// namespaces, its working directory).
   public static func await<Value: Sendable>(

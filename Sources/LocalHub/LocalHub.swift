@@ -76,13 +76,7 @@ public final class LocalHub: Sendable {
     return try await router.respond(to: request)
   }
 
-  /// Compares every byte whatever differs first, so that the time taken says nothing of the key.
   private static func authorized(_ request: ServerRequest, _ key: String) -> Bool {
-    guard let header = request.header("authorization"), header.lowercased().hasPrefix("bearer ") else { return false }
-    let given = Array(header.dropFirst("bearer ".count).utf8)
-    let wanted = Array(key.utf8)
-    var difference = given.count ^ wanted.count
-    for index in wanted.indices { difference |= Int((index < given.count ? given[index] : 0) ^ wanted[index]) }
-    return difference == 0
+    request.header("authorization").flatMap(bearerToken).map { equalInConstantTime($0, key) } ?? false
   }
 }

@@ -43,7 +43,9 @@ struct CircuitBreaker: Sendable, Hashable {
     }
     switch state {
     case .closed(let failures) where failures + 1 < threshold: state = .closed(failures: failures + 1)
-    default: state = .open(until: now + rest)
+    case .closed, .trying: state = .open(until: now + rest)
+    // A call that began before: it tells nothing new, and must not prolong the rest.
+    case .open: break
     }
   }
 

@@ -21,7 +21,7 @@ extension ModelCall {
           body: request.body, timeout: .seconds(60)))
       success = answer.status < 500
       let isGood = answer.status < 400
-      if [401, 402, 403].contains(answer.status) {
+      if Denial.ofOperator.contains(answer.status) {
         return answered(.upstream, Denial.operatorsFault(status: answer.status).response(model.dialect))
       }
       return answered(
@@ -31,6 +31,10 @@ extension ModelCall {
     } catch is HTTPClientError {
       success = false
       return answered(.unreachable, Denial.unreachable.response(model.dialect))
+    } catch {
+      // Its client went away.
+      providers.audit.write(record(.cancelled, status: 0))
+      throw error
     }
   }
 

@@ -25,7 +25,8 @@ enum Denial: Sendable, Hashable {
   /// The provider did not take the operator's key, or wants money: its words may show a part of the key.
   case operatorsFault(status: Int)
 
-  var status: Int { status(.anthropic) }
+  /// A provider's words for `operatorsFault`.
+  static let ofOperator: Set = [401, 402, 403]
 
   /// Claude Code gives up on 402 with `x-should-retry: false`, Codex on 429 `insufficient_quota`, and OpenAI's own client,
   /// which tries 429 again, on 400.

@@ -66,8 +66,9 @@ private struct Skimmer {
       if wanted.contains(key) {
         guard found[key] == nil else { throw SkimError(description: "the key '\(key)' comes twice") }
         found[key] = start..<place
-      } else if wanted.contains(key.lowercased()) {
-        throw SkimError(description: "the key '\(key)' is written otherwise than '\(key.lowercased())'")
+      } else if case let folded = key.uppercased().lowercased(), wanted.contains(folded) {
+        // By way of capitals, so that 'ſ' is an 's', as it is to whoever compares without regard to case.
+        throw SkimError(description: "the key '\(key)' is written otherwise than '\(folded)'")
       }
       skipBlanks()
       guard place < end else { throw broken }

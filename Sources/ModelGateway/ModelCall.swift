@@ -96,17 +96,18 @@ struct ModelCall: Sendable {
         guard body.count <= Self.answerLimit else { throw AnswerTooLarge() }
       }
     } catch {
+      answer.body.cancel()
       guard !Self.isCancelled(error) else { throw error }
       // Half of a JSON text is nothing that anybody could use.
       open.responseBytes = body.count
-      open.close(.cut, status: 502, meter: answer.status == 200 ? meter(cut: body) : nil)
+      open.close(.cut, status: 502, meter: answer.status == 200 ? meter(whole: body) : nil)
       return Denial.unreachable.response(model.dialect)
     }
     open.responseBytes = body.count
     open.retryAfter = Self.retryAfter(answer)
     guard answer.status < 400 else {
       open.close(.upstream, status: answer.status)
-      if [401, 402, 403].contains(answer.status) {
+      if Denial.ofOperator.contains(answer.status) {
         return Denial.operatorsFault(status: answer.status).response(model.dialect)
       }
       return ServerResponse(
@@ -121,8 +122,6 @@ struct ModelCall: Sendable {
     meter.take(whole: body)
     return meter
   }
-
-  private func meter(cut body: [UInt8]) -> UsageMeter { meter(whole: body) }
 
   private func relay(
     _ body: HTTPBody, to writer: ServerResponseWriter, _ meter: StreamMeter, _ open: OpenCall
@@ -156,12 +155,12 @@ struct ModelCall: Sendable {
   private func next(_ body: HTTPBody) async throws -> [UInt8]? {
     do {
       return try await body.next()
-    } catch let error as HTTPClientError {
-      throw UpstreamCut(reason: error)
+    } catch is HTTPClientError {
+      throw UpstreamCut()
     }
   }
 
-  private struct UpstreamCut: Error { let reason: HTTPClientError }
+  private struct UpstreamCut: Error {}
   private struct AnswerTooLarge: Error {}
 
   // MARK: Records

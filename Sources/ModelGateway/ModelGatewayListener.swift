@@ -82,10 +82,8 @@ struct ModelDoor: Sendable {
   private func isAuthorized(_ request: ServerRequest) -> Bool {
     var given: [Substring] = request.header("x-api-key").map { [Substring($0)] } ?? []
     if let value = request.header("authorization") {
-      let parts = value.split(separator: " ", maxSplits: 1)
-      // RFC 9110 §11.1: the scheme's case doesn't matter.
-      guard parts.count == 2, parts[0].lowercased() == "bearer" else { return false }
-      given.append(parts[1])
+      guard let token = bearerToken(value) else { return false }
+      given.append(token)
     }
     return !given.isEmpty && given.allSatisfy { session.opens($0) }
   }

@@ -12,12 +12,12 @@ struct ModelRequest: Sendable {
   /// The request asks for the counts at the end of its stream (chat).
   let asksForCounts: Bool
   private let places: [String: Range<Int>]
-  /// The key of `maxOutput`.
-  private let maxOutputKey: String?
+  /// The keys that say how much: a chat request may have an old and a new one, and which counts is the provider's choice.
+  private let outputs: [(place: Range<Int>, count: Int)]
 
   private static let wanted: Set<String> = [
     "model", "stream", "max_tokens", "max_completion_tokens", "max_output_tokens", "stream_options", "thinking",
-    "background",
+    "background", "n",
   ]
 
   /// Reads a body.
@@ -48,22 +48,25 @@ struct ModelRequest: Sendable {
     if try value("background")?.bool == true {
       throw SkimError(description: "'background' is not served here; ask without it")
     }
+    if let count = try value("n")?.integer, count > 1 {
+      throw SkimError(description: "'n' above 1 is not served here; ask once for each answer")
+    }
     let keys: [String] =
       switch dialect {
       case .anthropic: ["max_tokens"]
       case .openAIChat: ["max_completion_tokens", "max_tokens"]
       case .openAIResponses: ["max_output_tokens"]
       }
-    var stated: (key: String, count: Int)?
-    for key in keys where stated == nil {
-      guard let count = try value(key), count != .null else { continue }
+    var stated: [(place: Range<Int>, count: Int)] = []
+    for key in keys {
+      guard let place = places[key], let count = try value(key), count != .null else { continue }
       guard let number = count.integer, (1...100_000_000).contains(number) else {
         throw SkimError(description: "'\(key)' is not a count of tokens")
       }
-      stated = (key, Int(number))
+      stated.append((place, Int(number)))
     }
-    maxOutput = stated?.count
-    maxOutputKey = stated?.key
+    outputs = stated
+    maxOutput = stated.map(\.count).max()
     asksForCounts = try value("stream_options")?["include_usage"]?.bool ?? false
   }
 
@@ -80,7 +83,9 @@ struct ModelRequest: Sendable {
   /// `stream_options`.
   func upstreamBody(maxOutput lower: Int?) -> [UInt8] {
     var edits: [(Range<Int>, [UInt8])] = []
-    if let lower, let key = maxOutputKey, let place = places[key] { edits.append((place, Array("\(lower)".utf8))) }
+    if let lower {
+      for output in outputs where output.count > lower { edits.append((output.place, Array("\(lower)".utf8))) }
+    }
     if needsCounts {
       if let place = places["stream_options"] {
         var options = (try? JSONValue(parsing: body[place]))?.object ?? [:]

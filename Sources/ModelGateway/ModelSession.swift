@@ -1,3 +1,4 @@
+import HTTPServer
 import Synchronization
 
 /// One activation at its model: who it is, what it may use and what it used. The gateway writes it, the runner reads it
@@ -7,7 +8,6 @@ public final class ModelSession: Sendable {
     var budget: TokenBudget
     var usage = ModelUsage()
     var costUSD = 0.0
-    var calls = 0
     var hasEstimate = false
     var underWay = 0
     /// The last call that is over.
@@ -25,6 +25,8 @@ public final class ModelSession: Sendable {
     mutating func count(_ record: ModelCallRecord) -> [CheckedContinuation<Void, Never>] {
       switch record.outcome {
       case .ok: failures = 0
+      // The request's own fault: another one may be answered.
+      case .upstream where [400, 404, 409, 413, 422].contains(record.status): break
       case .upstream, .unreachable, .resting, .cut: failures += 1
       case .budget, .refused, .cancelled: break
       }
@@ -38,11 +40,11 @@ public final class ModelSession: Sendable {
   /// In whose name calls are made.
   public let agentID: String
   /// What opens the gateway; worthless outside this activation.
-  let token: [UInt8]
+  let token: String
   /// The provider and the models.
   public let choice: ModelChoice
   /// Calls at a time.
-  let maxConcurrent: Int
+  static let maxConcurrent = 16
   private let state: Mutex<State>
   /// Some tools ask for minutes what was refused; the work is better put off.
   static let failureLimit = 3
@@ -53,13 +55,12 @@ public final class ModelSession: Sendable {
   ///   - dollars: what the Hub lets the agent spend yet; nil for no limit.
   public init(
     activationID: String, agentID: String, token: String, choice: ModelChoice, maxTokens: Int?,
-    dollars: Double? = nil, maxConcurrent: Int = 16
+    dollars: Double? = nil
   ) {
     self.activationID = activationID
     self.agentID = agentID
-    self.token = Array(token.utf8)
+    self.token = token
     self.choice = choice
-    self.maxConcurrent = maxConcurrent
     state = Mutex(State(budget: TokenBudget(limit: maxTokens, dollars: dollars)))
   }
 
@@ -69,8 +70,6 @@ public final class ModelSession: Sendable {
   public var usage: ModelUsage { state.withLock { $0.usage } }
   /// By the price table, US dollars.
   public var costUSD: Double { state.withLock { $0.costUSD } }
-  /// Calls that are over.
-  public var calls: Int { state.withLock { $0.calls } }
   /// Some of the counts are estimates.
   public var hasEstimate: Bool { state.withLock { $0.hasEstimate } }
 
@@ -87,9 +86,12 @@ public final class ModelSession: Sendable {
     }
   }
 
+  /// Whether a call was denied for its budget, or the last three failed at the provider.
+  public var isOver: Bool { state.withLock { $0.isOver } }
+
   /// Returns once a call was denied for its budget, or three in a row failed at the provider; at once where that is so.
   /// Throws when the task is cancelled.
-  public func denied() async throws {
+  public func untilOver() async throws {
     let place = state.withLock { state in
       state.nextWaiter += 1
       return state.nextWaiter
@@ -111,19 +113,12 @@ public final class ModelSession: Sendable {
 
   // MARK: For the gateway
 
-  /// Compares in a time that depends on the lengths alone.
-  func opens(_ given: some StringProtocol) -> Bool {
-    let given = Array(given.utf8)
-    guard given.count == token.count, !token.isEmpty else { return false }
-    var difference: UInt8 = 0
-    for index in given.indices { difference |= given[index] ^ token[index] }
-    return difference == 0
-  }
+  func opens(_ given: some StringProtocol) -> Bool { !token.isEmpty && equalInConstantTime(given, token) }
 
   /// False where too many calls are under way; otherwise `leave` must follow.
   func enter() -> Bool {
     state.withLock { state in
-      guard state.underWay < maxConcurrent else { return false }
+      guard state.underWay < Self.maxConcurrent else { return false }
       state.underWay += 1
       return true
     }
@@ -146,7 +141,6 @@ public final class ModelSession: Sendable {
       state.budget.settle(reservation: reservation, used: record.usage.total, dollars: record.costUSD)
       state.usage = state.usage + record.usage
       state.costUSD += record.costUSD
-      state.calls += 1
       if record.isEstimate, record.usage.total > 0 { state.hasEstimate = true }
       // A client that goes away says nothing of its provider; a program that ends leaves such calls behind.
       if record.outcome != .cancelled { state.last = record }

@@ -19,8 +19,6 @@ struct SSEParser: Sendable {
   private var hasData = false
   /// The last byte was a carriage return: a line feed after it belongs to the same line break.
   private var afterReturn = false
-  /// An event was too long to be kept.
-  private(set) var hasOverflowed = false
 
   /// - Parameter keepsRaw: whether events carry the bytes that made them.
   init(keepsRaw: Bool = false) { self.keepsRaw = keepsRaw }
@@ -55,10 +53,12 @@ struct SSEParser: Sendable {
       line += bytes[start...]
       if keepsRaw { event.raw += bytes[start...] }
     }
-    if line.count + event.data.count > Self.limit {
-      hasOverflowed = true
-      line = []
-      event.data = []
+    if line.count + event.data.count > Self.limit || event.raw.count > Self.limit {
+      // Too long to be read; its bytes are passed on all the same.
+      let raw = event.raw
+      event = SSEEvent()
+      (line, hasData) = ([], false)
+      if keepsRaw { events.append(SSEEvent(raw: raw)) }
     }
     return events
   }

@@ -8,9 +8,7 @@ extension Activation {
     let agent = prepared.agent.definition
     let choice: ModelChoice?
     do throws(ModelChoiceError) {
-      choice =
-        try (services.models?.providers ?? [:]).isEmpty
-        ? ModelChoice.of(agent, providers: [:]) : services.models?.choice(for: agent)
+      choice = try ModelChoice.of(agent, providers: services.models?.providers ?? [:])
     } catch {
       // A program of the operator's may do without a model; the other kinds are nothing without one.
       guard agent.kind != .custom else { return nil }

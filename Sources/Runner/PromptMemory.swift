@@ -1,4 +1,5 @@
 import Agents
+import Observe
 
 // What a prompt says of what the agent has: its notes, its budget.
 
@@ -9,7 +10,7 @@ extension Prompt {
     var parts = ["# Your notes"]
     if prepared.notes.isEmpty { parts.append("You have none that fit.") }
     parts += prepared.notes.map { "\(line($0.name)), \(day($0.modified)):\n\(quote($0.text))" }
-    guard definition.kind.writesNotes else { return parts.joined(separator: "\n\n") }
+    guard definition.writesNotes else { return parts.joined(separator: "\n\n") }
     let wishes = remembered(definition.memory)
     parts.append(
       "All of them are Markdown files in \(Memory.directory), which stays from one activation to the next "
@@ -56,20 +57,8 @@ extension Prompt {
     return ([digits] + groups).joined(separator: ",")
   }
 
-  /// The day of a time, UTC, as `2026-11-23`: the civil calendar counted from 1 March, so that leap days come last.
-  static func day(_ seconds: Int) -> String {
-    let days = Int((Double(seconds) / 86400).rounded(.down)) + 719_468
-    let era = Int((Double(days) / 146_097).rounded(.down))
-    let inEra = days - era * 146_097
-    let yearInEra = (inEra - inEra / 1460 + inEra / 36524 - inEra / 146_096) / 365
-    let dayInYear = inEra - (365 * yearInEra + yearInEra / 4 - yearInEra / 100)
-    let shifted = (5 * dayInYear + 2) / 153
-    let day = dayInYear - (153 * shifted + 2) / 5 + 1
-    let month = shifted < 10 ? shifted + 3 : shifted - 9
-    let year = yearInEra + era * 400 + (month <= 2 ? 1 : 0)
-    func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-    return "\(year)-\(two(month))-\(two(day))"
-  }
+  /// The day of a time, UTC, as `2026-11-23`.
+  static func day(_ seconds: Int) -> String { String(Timestamp.text(Int64(seconds) * 1_000_000).prefix(10)) }
 }
 
 extension Prompt.Bounds {
@@ -81,7 +70,7 @@ extension Prompt.Bounds {
   }
 }
 
-extension AgentDefinition.Kind {
-  /// Whether the tool can write a file outside its working directory.
-  var writesNotes: Bool { self != .aider }
+extension AgentDefinition {
+  /// Whether its tool can write a file outside its working directory: Codex does it by commands alone, aider not at all.
+  var writesNotes: Bool { kind != .aider && (kind != .codex || shell.enabled) }
 }

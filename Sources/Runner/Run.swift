@@ -66,13 +66,13 @@ extension Activation {
   }
 
   /// The supervisor keeps the time; one that hangs must not keep a place and a lease for ever.
-  /// And a program whose budget was denied has a moment to say its last words: no answer stops every tool.
+  /// And a program that gets nothing more from its model has a moment to say its last words: no answer stops every tool.
   private func inTime(
     _ model: ModelSession?, _ run: @escaping @Sendable (SandboxEnd) async throws -> SandboxResult
   ) async throws -> SandboxResult {
     let time = services.time
     let limit = services.policy.timeout.map { $0 + services.policy.supervisorGrace }
-    let grace = services.policy.denialGrace
+    let grace = services.policy.modelGrace
     let receiptGrace = services.policy.supervisorGrace
     let logger = services.logger
     guard limit != nil || model != nil else { return try await run(SandboxEnd()) }
@@ -87,8 +87,11 @@ extension Activation {
       }
       if let model {
         group.addTask {
-          try await model.denied()
-          try await time.sleep(grace)
+          repeat {
+            try await model.untilOver()
+            try await time.sleep(grace)
+            // The next try may have been answered.
+          } while !model.isOver
           do {
             try end.give()
           } catch {

@@ -89,8 +89,8 @@ public struct RunnerPolicy: Sendable, Hashable {
   public var modelPort: UInt16 = 8000
   /// Model tokens of one activation, input and output together; nil for no limit.
   public var maxTokens: Int? = 100_000
-  /// How long a program has after its budget was denied: some tools never take a no.
-  public var denialGrace: Duration = .seconds(5)
+  /// How long a program has once nothing more comes from its model: some tools never take a no.
+  public var modelGrace: Duration = .seconds(5)
   /// Posts of the feed that an exploration is shown.
   public var feedSize = 20
 

@@ -130,7 +130,7 @@ final class Sidecar: Sendable {
   private func serveProxy(_ descriptor: Int32) async throws {
     var options = tools.proxy
     options.onRecord = { [watch] in watch.proxied($0) }
-    let policy = ProxyPolicy(server: entry.name, hosts: entry.hosts, privateAddresses: entry.privateAddresses)
+    let policy = ProxyPolicy(hosts: entry.hosts, privateAddresses: entry.privateAddresses)
     let (started, _) = try await ForwardProxy.start(
       at: .listener(descriptor: descriptor), policy: policy, options: options)
     proxy.withLock { $0 = started }

@@ -24,6 +24,10 @@ struct SidecarWatch: Sendable {
     logger.error("tool server is not there", metadata: metadata.merging(["error": "\(error)"]) { $1 })
   }
 
+  func gaveNoAnswer(_ error: DownstreamError) {
+    logger.warning("tool server gave no answer", metadata: metadata.merging(["error": "\(error)"]) { $1 })
+  }
+
   func ended(_ cause: String) {
     logger.debug("tool server ended", metadata: metadata.merging(["end": "\(cause)"]) { $1 })
   }

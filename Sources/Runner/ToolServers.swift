@@ -31,12 +31,14 @@ final class ToolServers: Sendable {
           lifetime: launch.request.limits.timeoutSeconds.map { .seconds($0) }, tools: services.tools,
           time: services.time, watch: watch)
         sidecar = program
-        tools = ProxiedTools(entry, held: launch.granted.held) { () async throws(DownstreamError) in
+        tools = ProxiedTools(entry, held: launch.granted.held, failed: watch.gaveNoAnswer) {
+          () async throws(DownstreamError) in
           try await program.client()
         }
       case .url(let url, let headers):
         let remote = Self.remote(entry, url, headers, services.tools, watch)
-        tools = ProxiedTools(entry, held: launch.granted.held) { () async throws(DownstreamError) in
+        tools = ProxiedTools(entry, held: launch.granted.held, failed: watch.gaveNoAnswer) {
+          () async throws(DownstreamError) in
           try remote.get()
         }
       }

@@ -63,22 +63,19 @@ struct AgentsCheck: ParsableCommand {
   func run() throws {
     let signals = try SignalWatch([SIGINT, SIGTERM])
     let source: any DefinitionSource
-    var files = try OperatorFiles(Configuration.MCP())
-    var providers: [String: ModelProvider]?
+    var configuration: Configuration?
+    if config != nil || directory == nil {
+      let path = config ?? SettingsOptions.standardPath
+      configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
+    }
     if let directory {
       source = DirectorySource(directory)
-      if let config {
-        let configuration = try Configuration.load(path: config, environment: SettingsOptions.environment())
-        files = try OperatorFiles(configuration.mcp)
-        providers = configuration.providers
-      }
     } else {
-      let path = config ?? SettingsOptions.standardPath
-      let configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
-      files = try OperatorFiles(configuration.mcp)
-      providers = configuration.providers
-      source = try configuration.makeDefinitions(for: "agents check", HTTPClient(userAgent: "botburrow"))
+      source = try (configuration ?? Configuration()).makeDefinitions(
+        for: "agents check", HTTPClient(userAgent: "botburrow"))
     }
+    let files = try OperatorFiles(configuration?.mcp ?? Configuration.MCP())
+    let providers = configuration?.providers
     let known = (try? Places.profiles(profiles)).map { ProfileSource(directory: $0) }
     let wrong = Outcome()
     let (json, operatorFiles, knownProviders) = (json, files, providers)
@@ -137,19 +134,4 @@ struct AgentsCheck: ParsableCommand {
     for line in report.summary { print("  \(line)") }
     for problem in report.problems { print("  \(Style.red("wrong:")) \(problem)") }
   }
-}
-
-/// Colour on standard error, where that is a terminal.
-enum ErrorStyle {
-  private static let isOn = isatty(STDERR_FILENO) != 0 && Places.variable("NO_COLOR") == nil
-  /// The text in a colour of ECMA-48 (SGR).
-  static func paint(_ text: String, _ code: Int) -> String { isOn ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text }
-}
-
-/// Colour where somebody looks, and nowhere else.
-enum Style {
-  static let isOn = isatty(STDOUT_FILENO) != 0 && Places.variable("NO_COLOR") == nil
-  static func red(_ text: String) -> String { isOn ? "\u{1B}[31m\(text)\u{1B}[0m" : text }
-  static func green(_ text: String) -> String { isOn ? "\u{1B}[32m\(text)\u{1B}[0m" : text }
-  static func yellow(_ text: String) -> String { isOn ? "\u{1B}[33m\(text)\u{1B}[0m" : text }
 }

@@ -38,10 +38,8 @@ struct QueueOptions: ParsableArguments {
     var configuration = Configuration()
     if let redis {
       configuration.redisURL = redis
-    } else if let path = config
-      ?? (access(SettingsOptions.standardPath, F_OK) == 0 ? SettingsOptions.standardPath : nil)
-    {
-      configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
+    } else {
+      configuration = try SettingsOptions.file(config, parts: ["redis", "work"])
     }
     let queue = WorkQueue(try configuration.makeRedisURL(for: "queue"), options: configuration.queueOptions)
     defer { queue.close() }

@@ -142,10 +142,7 @@ struct ReceiptPlace: ParsableArguments {
 
   /// The file's settings, or the standard ones where there is no file.
   func configuration() throws -> Configuration {
-    var configuration = Configuration()
-    if let path = config ?? (access(SettingsOptions.standardPath, F_OK) == 0 ? SettingsOptions.standardPath : nil) {
-      configuration = try Configuration.loadPlaces(path: path, environment: SettingsOptions.environment())
-    }
+    var configuration = try SettingsOptions.file(config, parts: ["supervisor", "receipts"])
     if let receipts { configuration.receiptsDirectory = receipts }
     return configuration
   }

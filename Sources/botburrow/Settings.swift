@@ -22,10 +22,7 @@ struct SettingsOptions: ParsableArguments {
 
   /// The file's settings with the options' on top. No file is needed where the options say enough.
   func load() throws -> Configuration {
-    var configuration = Configuration()
-    if let path = config ?? (access(Self.standardPath, F_OK) == 0 ? Self.standardPath : nil) {
-      configuration = try Configuration.load(path: path, environment: Self.environment())
-    }
+    var configuration = try Self.file(config)
     if let redis { configuration.redisURL = redis }
     if let hub {
       configuration.hub = Configuration.Hub(url: hub, apiKey: Places.variable("HUB_API_KEY") ?? "")
@@ -35,6 +32,12 @@ struct SettingsOptions: ParsableArguments {
     if let receipts { configuration.receiptsDirectory = receipts }
     if let pollInterval { configuration.coordinator.pollInterval = try Self.duration(pollInterval) }
     return configuration
+  }
+
+  /// The file that was named, or the standard one; without either, what holds where nothing is said.
+  static func file(_ config: String?, parts: Set<String>? = nil) throws -> Configuration {
+    guard let path = config ?? (access(standardPath, F_OK) == 0 ? standardPath : nil) else { return Configuration() }
+    return try Configuration.load(path: path, environment: environment(), parts: parts)
   }
 
   /// Reads a duration as the configuration file does.

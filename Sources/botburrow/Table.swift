@@ -20,6 +20,6 @@ extension String {
 }
 
 extension Style {
-  static func bold(_ text: String) -> String { isOn ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
-  static func dim(_ text: String) -> String { isOn ? "\u{1B}[2m\(text)\u{1B}[0m" : text }
+  static func bold(_ text: String) -> String { isOn() ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
+  static func dim(_ text: String) -> String { isOn() ? "\u{1B}[2m\(text)\u{1B}[0m" : text }
 }

@@ -63,9 +63,7 @@ enum ToolFindings {
     try connection.spawn(request, streams: [null, writer, null], files: [])
     writer.close()
     while true { if case .ended = try connection.next() { break } }
-    // All that wrote is gone; a pipe holds 64 KiB, and a version is a line.
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = buffer.withUnsafeMutableBytes { Glibc.read(reader.number, $0.baseAddress, $0.count) }
-    return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+    // All that wrote is gone, and a pipe holds no more than this.
+    return String(decoding: try reader.readAll(limit: 64 << 10), as: UTF8.self)
   }
 }

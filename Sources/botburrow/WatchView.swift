@@ -1,3 +1,4 @@
+import Glibc
 import JSON
 import Runner
 import Synchronization
@@ -45,12 +46,12 @@ final class Watcher: Sendable {
   }
 
   private static func painted(_ kind: WatchLog.Kind, _ isBad: Bool) -> String {
-    let word = kind.rawValue + String(repeating: " ", count: 7 - kind.rawValue.count)
-    if isBad { return ErrorStyle.paint(word, 31) }
+    let word = kind.rawValue.padded(to: 7)
+    if isBad { return Style.paint(word, 31, on: STDERR_FILENO) }
     switch kind {
-    case .model: return ErrorStyle.paint(word, 36)
-    case .tool: return ErrorStyle.paint(word, 32)
-    case .said: return ErrorStyle.paint(word, 2)
+    case .model: return Style.paint(word, 36, on: STDERR_FILENO)
+    case .tool: return Style.paint(word, 32, on: STDERR_FILENO)
+    case .said: return Style.paint(word, 2, on: STDERR_FILENO)
     case .agent, .sandbox: return word
     }
   }

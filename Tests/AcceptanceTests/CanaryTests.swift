@@ -49,7 +49,7 @@ extension Acceptance {
         secrets: [
           "file": "KEY=\(canaries["file"] ?? "")\nUNUSED=canary-unused-19ac\n",
           "web": "KEY=\(canaries["header"] ?? "")\n",
-        ]
+        ], configuration: #"providers: {anthropic: {key: "${ANTHROPIC_API_KEY}"}}"#
       ) { ground in
         try ground.folder.make("credentials")
         try ground.folder.write("credentials/systemd.env", "KEY=\(canaries["systemd"] ?? "")\n")
@@ -74,7 +74,7 @@ extension Acceptance {
         #expect(sandboxes.all.count == 4, "\(sandboxes.all.map(\.name))")
         for sandbox in sandboxes.all {
           for (source, canary) in canaries {
-            let found = sandbox.places(of: canary)
+            let found = try sandbox.places(of: canary)
             if source == sandbox.name {
               // The control: in its own sidecar it is, in environment and memory.
               #expect(found.contains { $0.hasSuffix("environ") }, "\(source) in \(sandbox.name)")
@@ -83,12 +83,17 @@ extension Acceptance {
               #expect(found == [], "\(source) in \(sandbox.name)")
             }
           }
-          #expect(sandbox.places(of: "canary-unused-19ac") == [], "what no entry refers to")
+          #expect(try sandbox.places(of: "canary-unused-19ac") == [], "what no entry refers to")
         }
+        // The controls of the looking: the runner has them, and the supervisor's memory can be read.
+        for source in ["header", "model"] {
+          #expect(try Sandboxes.memory(of: agent.pid, holds: canaries[source] ?? ""), "\(source) in the runner")
+        }
+        #expect(try Sandboxes.memory(of: ground.supervisor.pid, holds: ground.folder.path))
         // Not in the supervisor, which handed it on; not on any command line.
         for pid in [ground.supervisor.pid] + sandboxes.launchers {
           for canary in canaries.values {
-            #expect(Sandboxes.memory(of: pid, holds: canary) == false, "\(canary) in \(pid)")
+            #expect(try Sandboxes.memory(of: pid, holds: canary) == false, "\(canary) in \(pid)")
           }
         }
         for pid in Processes.all where pid != getpid() {
@@ -126,13 +131,13 @@ private struct Sandboxes {
     var pids: [pid_t]
 
     /// Where in it a text is found.
-    func places(of text: String) -> [String] {
+    func places(of text: String) throws -> [String] {
       var places: [String] = []
       for pid in pids {
         for file in ["environ", "cmdline"] where Sandboxes.bytes("/proc/\(pid)/\(file)").contains(text.utf8) {
           places.append("/proc/\(pid)/\(file)")
         }
-        if Sandboxes.memory(of: pid, holds: text) { places.append("/proc/\(pid)/mem") }
+        if try Sandboxes.memory(of: pid, holds: text) { places.append("/proc/\(pid)/mem") }
       }
       // All files that its processes can write or were given, and descriptors that they hold.
       if let pid = pids.last {
@@ -176,10 +181,9 @@ private struct Sandboxes {
   }
 
   /// Every readable mapping of a process.
-  static func memory(of pid: pid_t, holds text: String) -> Bool {
-    guard let maps = try? readFile("/proc/\(pid)/maps", limit: 8 << 20),
-      let file = try? Descriptor.open("/proc/\(pid)/mem")
-    else { return false }
+  static func memory(of pid: pid_t, holds text: String) throws -> Bool {
+    let maps = try readFile("/proc/\(pid)/maps", limit: 8 << 20)
+    let file = try Descriptor.open("/proc/\(pid)/mem")
     let wanted = Array(text.utf8)
     for line in maps.split(separator: "\n") {
       let words = line.split(separator: " ")

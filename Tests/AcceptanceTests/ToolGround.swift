@@ -21,8 +21,10 @@ final class ToolGround: Sendable {
   ///   - secrets: by the server's name.
   ///   - shown: paths of the host that agents may read besides.
   ///   - profiles: more profiles by name.
+  ///   - configuration: more lines of the configuration file.
   static func with(
     servers: String, secrets: [String: String] = [:], shown: [String] = [], profiles: [String: String] = [:],
+    configuration: String = "",
     _ body: @Sendable (ToolGround) async throws -> Void
   ) async throws {
     let folder = try Folder()
@@ -50,6 +52,7 @@ final class ToolGround: Sendable {
       definitions: {directory: "\(folder.definitions)"}
       supervisor: {socket: "\(folder.path)/supervisor.sock"}
       receipts: {directory: "\(folder.path)/receipts"}
+      \(configuration)
 
       """)
     let supervisor = try await Program.start(

@@ -30,7 +30,7 @@ struct ProgramRun: Sendable {
     var template = Array("/tmp/botburrow-loop-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw LinuxError.last("mkdtemp", "/tmp/botburrow-loop-XXXXXX") }
     directory = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    try mkdirs("work")
+    try mkdirs("files")
   }
 
   private func mkdirs(_ name: String) throws {
@@ -39,9 +39,9 @@ struct ProgramRun: Sendable {
 
   /// A file of the working directory.
   func write(_ name: String, _ text: String) throws {
-    try Descriptor.open("\(directory)/work/\(name)", O_WRONLY | O_CREAT).write(text.utf8)
+    try Descriptor.open("\(directory)/files/\(name)", O_WRONLY | O_CREAT).write(text.utf8)
   }
-  func read(_ name: String) throws -> String { try readFile("\(directory)/work/\(name)", limit: 1 << 24) }
+  func read(_ name: String) throws -> String { try readFile("\(directory)/files/\(name)", limit: 1 << 24) }
 
   /// Runs it to its end.
   mutating func run(_ brief: LoopBrief, prompt: String = "Go.", token: String = "stand-in-key") async throws {
@@ -49,25 +49,19 @@ struct ProgramRun: Sendable {
     try Descriptor.open("\(directory)/loop.json", O_WRONLY | O_CREAT | O_TRUNC).write(brief.json.compactText.utf8)
     try Descriptor.open("\(directory)/in", O_WRONLY | O_CREAT | O_TRUNC).write(prompt.utf8)
     let start = ContinuousClock.now
-    exit = try await withCheckedThrowingContinuation { continuation in
-      Thread.detach {
-        continuation.resume(
-          with: Result {
-            let streams = [
-              try Descriptor.open("\(directory)/in"),
-              try Descriptor.open("\(directory)/out", O_WRONLY | O_CREAT | O_TRUNC),
-              try Descriptor.open("\(directory)/err", O_WRONLY | O_CREAT | O_TRUNC),
-            ]
-            // The working directory is the caller's, which all tests share.
-            let words = ["/usr/bin/env", "-C", "\(directory)/work", Self.program, "\(directory)/loop.json"]
-            let pid = try spawn(
-              words[0], words,
-              environment: ["PATH=/usr/bin:/bin", "BOTBURROW_GATEWAY_TOKEN=\(token)", "OWN=visible"],
-              descriptors: streams)
-            let end = try ProcessHandle(child: pid).wait()
-            return end == .exited(0) ? 0 : end == .exited(1) ? 1 : -1
-          })
-      }
+    exit = try await Thread.run {
+      let streams = [
+        try Descriptor.open("\(directory)/in"),
+        try Descriptor.open("\(directory)/out", O_WRONLY | O_CREAT | O_TRUNC),
+        try Descriptor.open("\(directory)/err", O_WRONLY | O_CREAT | O_TRUNC),
+      ]
+      // The working directory is the caller's, which all tests share.
+      let words = ["/usr/bin/env", "-C", "\(directory)/files", Self.program, "\(directory)/loop.json"]
+      let pid = try spawn(
+        words[0], words,
+        environment: ["PATH=/usr/bin:/bin", "BOTBURROW_GATEWAY_TOKEN=\(token)", "OWN=visible"], descriptors: streams)
+      let end = try ProcessHandle(child: pid).wait()
+      return end == .exited(0) ? 0 : end == .exited(1) ? 1 : -1
     }
     seconds = (ContinuousClock.now - start) / .seconds(1)
     output = try readFile("\(directory)/out", limit: 1 << 24)

@@ -95,7 +95,7 @@ import Testing
       ],
       prepare: { run in
         try run.write("a", "b")
-        mkfifo("\(run.directory)/work/pipe", 0o644)
+        mkfifo("\(run.directory)/files/pipe", 0o644)
       }
     ) { run, _ in
       #expect(run.answer == "I give up.")
@@ -131,7 +131,7 @@ import Testing
       }
     ) { run, _ in
       #expect(run.answer == "Done.")
-      #expect(access("\(run.directory)/work/made", F_OK) != 0)
+      #expect(access("\(run.directory)/files/made", F_OK) != 0)
       #expect(run.errors.contains("Bash: ok") && run.errors.contains("Bash: error"))
     }
   }

@@ -37,13 +37,17 @@ private func rules(_ allowed: [String] = [], blocked: [String] = []) -> LoopBrie
     ("A=1 rm x", "rm"), ("> f rm x", "rm"), ("'rm' x", "rm"), ("r\\m x", "rm"), ("/usr/bin/git x", "/usr/bin/git"),
     ("if true; then rm x; fi", "if"), ("npm install", "npm"), ("(rm x)", "rm"), ("{ rm x; }", "rm"), ("git& rm", "rm"),
     ("\"A=1\" git", "A=1"), ("2>f rm x", "rm"),
+    // A combining mark makes one character with a quote for people, not for a shell.
+    ("git '\u{301}';rm x #'", "rm"), ("git\u{A0}x", "git\u{A0}x"),
   ])
   func `Whatever else would run is refused by its name`(command: String, name: String) {
     let refusal = ShellRules.refusal(of: command, rules(["git", "npm run build"]))
     #expect(refusal == "'\(name)' is not among the commands that this agent may run: git, npm run build")
   }
 
-  @Test(arguments: ["git $(rm x)", "git `rm x`", "git \"$(rm x)\"", "git <(rm x)", "git <<E\nrm\nE"])
+  @Test(arguments: [
+    "git $(rm x)", "git `rm x`", "git \"$(rm x)\"", "git <(rm x)", "git <<E\nrm\nE", "git $'\\'';rm x #'",
+  ])
   func `What can't be seen through is refused`(command: String) {
     #expect(ShellRules.refusal(of: command, rules(["git"]))?.contains("can't be checked") == true)
   }

@@ -151,6 +151,11 @@ private func grants(_ texts: String...) throws -> [Grant] { try texts.map(grant)
     #expect(held.allowed == (try grants("github:write:team/repo", "db:read:t")))
     #expect(try !held.permit(grant("github:write")))
     #expect(try held.permit(grant("github:write:team/repo")))
+    // What is denied in part is not permitted as a whole.
+    let less = try permissions("default: {deny: ['github:write:team/repo']}").held(grants("github:write"), by: "x")
+    #expect(try !less.permit(grant("github:write")))
+    #expect(try !less.permit(grant("github:write:team/repo")))
+    #expect(try less.permit(grant("github:write:team/other")))
   }
 
   @Test(

@@ -265,13 +265,16 @@ private func shippedPath() -> String {
       supervisor: { socket: /run/other.sock }
       receipts: { directory: "${WHERE}/receipts" }
       """.utf8)
-    let places = try Configuration.parsePlaces(file, file: "c.yaml", environment: ["WHERE": "/srv"])
+    let parts: Set = ["supervisor", "receipts"]
+    let places = try Configuration.parse(file, file: "c.yaml", environment: ["WHERE": "/srv"], parts: parts)
     #expect(places.supervisor.socket == "/run/other.sock" && places.receiptsDirectory == "/srv/receipts")
     // Control: whoever needs the Hub needs its key.
     #expect(throws: YAMLErrors.self) {
       try Configuration.parse(file, file: "c.yaml", environment: ["WHERE": "/srv"])
     }
     // What is wrong with a place is said all the same.
-    #expect(throws: YAMLErrors.self) { try Configuration.parsePlaces(file, file: "c.yaml", environment: [:]) }
+    #expect(throws: YAMLErrors.self) {
+      try Configuration.parse(file, file: "c.yaml", environment: [:], parts: parts)
+    }
   }
 }

@@ -236,6 +236,6 @@ import Testing
   }
 
   @Test func strings() {
-    #expect(CodexExecutor.quoted("a\"b\\c\nd\u{1B}\u{7F}é") == #""a\"b\\c\nd\u001B\u007Fé""#)
+    #expect(CodexExecutor.quoted("a\"b\\c\nd\u{1B}\u{7F}é") == #""a\"b\\c\nd\u001b\u007Fé""#)
   }
 }

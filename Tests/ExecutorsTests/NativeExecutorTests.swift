@@ -114,7 +114,7 @@ private func message(_ context: ExecutorContext) -> String? {
     #expect(
       read("", .signal(9), errors: "a\nbotburrow-agent: model: 1 tokens in\n").outcome
         == .failed(
-          "botburrow-agent was ended by signal 9 before it could answer; its last words: botburrow-agent: model: 1 tokens in"
+          "botburrow-agent was ended by signal 9; its last words: botburrow-agent: model: 1 tokens in"
         ))
     // What the program writes is what the executor reads.
     let end = LoopEnd(.answer("Hi", postID: nil), usage: .init(input: 12, output: 3), iterations: 2, model: "m")

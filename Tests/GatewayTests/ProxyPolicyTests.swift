@@ -9,7 +9,7 @@ private func host(_ text: String) throws -> HostPort { try #require(HostPort(tex
 @Suite("What a sidecar may reach") struct ProxyPolicyTests {
   private func policy(_ hosts: [String], private blocks: [String] = []) throws -> ProxyPolicy {
     ProxyPolicy(
-      server: "fetch", hosts: try hosts.map { try #require(HostRule($0)) },
+      hosts: try hosts.map { try #require(HostRule($0)) },
       privateAddresses: try blocks.map { try #require(AddressBlock($0)) })
   }
 

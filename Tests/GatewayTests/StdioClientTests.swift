@@ -89,6 +89,25 @@ import Testing
     client.close()
   }
 
+  @Test(
+    arguments: [
+      (#"{"jsonrpc":"2.0","id":7,"result":{"#, "", 7), (#"{ "id" : 7, "result":{"#, "", 7),
+      (#"{"result":{"content":["#, #"…"}]},"jsonrpc":"2.0","id":7}"#, 7),
+      (#"{"result":{"a":["#, #"]},"id":7,"jsonrpc":"2.0"}"#, 7),
+      // Of somebody else: within a result.
+      (#"{"result":{"id":8,"#, #""id":8}}"#, nil), (#"{"jsonrpc":"2.0","result":{"id":8,"#, #"{"id":8}"#, nil),
+    ] as [(String, String, Int64?)])
+  func `Whose an answer is that was cut`(head: String, tail: String, id: Int64?) {
+    #expect(StdioClient.id(head: Array(head.utf8), tail: Array(tail.utf8)) == id)
+  }
+
+  /// A server that says nothing but its secret: once through, however often it is there.
+  @Test func `Any number of secrets is taken out`() {
+    let said = String(repeating: "secret-1", count: 200_000)
+    let shown = Redactor(["secret-1"]).redacted(Array(said.utf8))
+    #expect(shown == Array(String(repeating: "***", count: 200_000).utf8))
+  }
+
   @Test func `What a server asks is unknown here, but for ping`() async throws {
     let server = try StdioServer(StdioServer.ordinary())
     let client = try await server.client()

@@ -129,17 +129,10 @@ package final class Suite: Sendable {
     let task = controls.withLock { controls in
       if let task = controls[key] { return task }
       let ground = ground
-      let task = Task { try await onThread { try ground.outside(probe, control) } }
+      let task = Task { try await Thread.run { try ground.outside(probe, control) } }
       controls[key] = task
       return task
     }
     return try await task.value
-  }
-}
-
-/// Blocking work on a thread of its own: the pool's few belong to everybody.
-private func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detach { continuation.resume(with: Result(catching: body)) }
   }
 }

@@ -80,7 +80,7 @@ import Testing
 
   @Test func anExhaustedBudgetSaysSoToWhoeverWaits() async throws {
     let ground = try await GatewayGround(maxTokens: 2000)
-    let denied = Task { try await ground.session.denied() }
+    let denied = Task { try await ground.session.untilOver() }
     #expect(try await ground.send { $0["max_tokens"] = 500 }.status == 200)
     #expect(ground.session.verdict == nil)
     // 1,038 are used: what is left is granted, no more.
@@ -98,15 +98,20 @@ import Testing
 
   @Test func threeFailuresInARowAreToldToWhoeverWaits() async throws {
     let failing = try await GatewayGround(Scenario([.init(refusal: .init(500, retryAfter: 0))]))
-    let hopeless = Task { try await failing.session.denied() }
+    let hopeless = Task { try await failing.session.untilOver() }
     for _ in 0..<3 { _ = try await failing.send() }
     try await hopeless.value
     #expect(failing.session.verdict == .failed(status: 500))
     await failing.stop()
+    // Control: requests that are wrong themselves are no failures of the provider.
+    let wrong = try await GatewayGround(Scenario([.init(refusal: .init(400))]))
+    for _ in 0..<4 { _ = try await wrong.send() }
+    #expect(!wrong.session.isOver && failing.session.isOver)
+    await wrong.stop()
     // Control: one that is answered in between begins anew.
     let mended = try await GatewayGround(
       Scenario([.init(refusal: .init(401, times: 2), thenText: "There.")]))
-    let waiting = Task { try await mended.session.denied() }
+    let waiting = Task { try await mended.session.untilOver() }
     for _ in 0..<4 { _ = try await mended.send() }
     #expect(mended.session.verdict == nil)
     waiting.cancel()
@@ -123,7 +128,7 @@ import Testing
 
   @Test func whatIsWaitedForAndCancelledEnds() async throws {
     let ground = try await GatewayGround()
-    let waiting = Task { try await ground.session.denied() }
+    let waiting = Task { try await ground.session.untilOver() }
     waiting.cancel()
     await #expect(throws: CancellationError.self) { try await waiting.value }
     await ground.stop()

@@ -33,6 +33,8 @@ import Testing
     (#"{"model":"a","stream":"yes"}"#, "'stream' is not true or false"),
     (#"{"model":"a","max_tokens":-1}"#, "'max_tokens' is not a count of tokens"),
     (#"{"model":"a","background":true}"#, "'background' is not served here; ask without it"),
+    (#"{"model":"a","n":2}"#, "'n' above 1 is not served here; ask once for each answer"),
+    (#"{"model":"a","ſtream":true}"#, "the key 'ſtream' is written otherwise than 'stream'"),
   ])
   func whatTwoReadersCouldTakeDifferentlyIsRefused(_ text: String, _ sentence: String) {
     #expect(throws: SkimError(description: sentence)) { try request(text) }
@@ -53,6 +55,13 @@ import Testing
       #"{"model":"a","stream":true,"stream_options":{"include_usage":true}}"#, .openAIChat)
     #expect(!asking.needsCounts)
     #expect(!(try request(#"{"model":"a"}"#, .openAIChat)).needsCounts)
+  }
+
+  @Test func ofTwoLimitsTheLargerCountsAndBothAreLowered() throws {
+    let both = try request(#"{"model":"a","max_completion_tokens":1,"max_tokens":100000}"#, .openAIChat)
+    #expect(both.maxOutput == 100_000)
+    let lowered = try JSONValue(parsing: both.upstreamBody(maxOutput: 500))
+    #expect(lowered["max_tokens"] == 500 && lowered["max_completion_tokens"] == 1)
   }
 
   @Test func urlsKeepTheirQuery() {

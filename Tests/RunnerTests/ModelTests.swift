@@ -61,7 +61,7 @@ import Testing
     var services = world.services
     services.models = ModelProviders(["anthropic": provider], audit: ModelAudit { _ in })
     services.policy.maxTokens = maxTokens
-    services.policy.denialGrace = .milliseconds(200)
+    services.policy.modelGrace = .milliseconds(200)
     // Whatever else waits here must not end the test.
     return (world, services)
   }

@@ -72,12 +72,15 @@ private final class FakeAttacher: SandboxAttacher {
         signals.withLock { $0.append(number) }
         if number == endsWith { end(.signal(Int(number))) }
       }
-      signals.withLock { if endsWith > 64 { $0.append(-1) } }
+      if !ended.withLock({ $0 }) { signals.withLock { $0.append(-1) } }
     }
     return AttachedSandbox(
       streams: .init(input: input, output: output, errors: errors), connection: SandboxConnection(ours))
   }
 }
+
+/// No signal that there is.
+private let never: Int32 = 1000
 
 @Suite("Tool servers of an activation") struct ToolServerTests {
   private func services(_ attacher: FakeAttacher, secrets: String? = nil) throws -> (World, ToolServices) {
@@ -165,8 +168,11 @@ private final class FakeAttacher: SandboxAttacher {
   }
 
   @Test(
-    "it ends with its input, else by TERM, else by KILL",
-    arguments: [(0, [], "exited 0"), (SIGTERM, [SIGTERM], "signal 15"), (SIGKILL, [SIGTERM, SIGKILL], "signal 9")]
+    "it ends with its input, else by TERM, else by KILL, else it is left",
+    arguments: [
+      (0, [], "exited 0"), (SIGTERM, [SIGTERM], "signal 15"), (SIGKILL, [SIGTERM, SIGKILL], "signal 9"),
+      (never, [SIGTERM, SIGKILL, -1], "the supervisor went away; the sandbox ended with it"),
+    ]
       as [(Int32, [Int32], String)])
   func end(_ endsWith: Int32, _ signals: [Int32], _ cause: String) async throws {
     let attacher = FakeAttacher(endsWith: endsWith)

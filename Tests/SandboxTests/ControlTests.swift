@@ -10,7 +10,7 @@ private let isRoot = geteuid() == 0
 
 /// One run of `botburrow`, to its end.
 func botburrow(_ arguments: [String], user: String? = nil) async throws -> (end: ProcessEnd?, output: String) {
-  try await onThread {
+  try await Thread.run {
     let (output, stdout) = try makePipe()
     let program: [String] =
       (user.map { ["/usr/bin/setpriv", "--reuid", $0, "--regid", $0, "--clear-groups"] } ?? [])
@@ -47,7 +47,7 @@ struct ControlTests {
 
   @Test func `A frozen sandbox stands still, a thawed one goes on`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let control = SupervisorControl(socket: supervisor.socket)
       let asked = request(counting)
       let sandbox = try HeldSandbox(supervisor, asked)
@@ -68,7 +68,7 @@ struct ControlTests {
 
   @Test func `The time goes on while it stands still`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let asked = request(waiting, limits: .init(timeoutSeconds: 0.7))
       let sandbox = try HeldSandbox(supervisor, asked)
       #expect(sandbox.line() == "up")
@@ -82,7 +82,7 @@ struct ControlTests {
 
   @Test func `A frozen sandbox ends with its client`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let asked = request(waiting)
       let sandbox = try HeldSandbox(supervisor, asked)
       #expect(sandbox.line() == "up")
@@ -96,7 +96,7 @@ struct ControlTests {
 
   @Test func `A frozen sandbox ends with its supervisor`() async throws {
     let supervisor = try TestSupervisor()
-    try await onThread {
+    try await Thread.run {
       let asked = request(waiting)
       let sandbox = try HeldSandbox(supervisor, asked)
       #expect(sandbox.line() == "up")
@@ -111,7 +111,7 @@ struct ControlTests {
 
   @Test func `What isn't there is said to be missing`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let control = SupervisorControl(socket: supervisor.socket)
       for ask in [
         { try control.freeze("nobody") }, { try control.freeze("nobody", false) },
@@ -128,7 +128,7 @@ struct ControlTests {
   @Test func `Users see and freeze what they started, root everything`() async throws {
     let supervisor = try TestSupervisor(["--cgroup", "best-effort", "--allow-user", "65534", "--allow-user", "65533"])
     let socket = supervisor.socket
-    try await onThread {
+    try await Thread.run {
       let asked = request(waiting)
       let ours = try HeldSandbox(supervisor, asked)
       #expect(ours.line() == "up")

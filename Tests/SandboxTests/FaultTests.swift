@@ -36,7 +36,7 @@
     }
 
     @Test func `Each step that fails is named, leaves nothing, and the next sandbox is made`() async throws {
-      try await onThread {
+      try await Thread.run {
         let ground = try FaultGround()
         try ground.faults.set("tell *")
         let supervisor = try ground.startSupervisor()
@@ -111,7 +111,7 @@
     }
 
     @Test func `A supervisor whose start fails says at which step, and leaves nothing`() async throws {
-      try await onThread {
+      try await Thread.run {
         let ground = try FaultGround()
         for point in Self.start {
           try ground.faults.set("\(FaultGround.error) \(point.rawValue)")
@@ -137,7 +137,7 @@
     @Test func `A supervisor that is killed at any step leaves nothing a second after the next one's start`()
       async throws
     {
-      try await onThread {
+      try await Thread.run {
         let ground = try FaultGround()
         var supervisor = try ground.startSupervisor()
         for point in FaultPoint.allCases where !Self.start.contains(point) && point != .startLauncher {

@@ -62,7 +62,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
 
   @Test func `Killed outright, it takes its sandboxes and their network with it`() async throws {
     let supervisor = try TestSupervisor()
-    try await onThread {
+    try await Thread.run {
       let sandbox = try HeldSandbox(supervisor, request(["sh", "-c", "echo up; sleep 60 & sleep 60"]))
       #expect(sandbox.line() == "up")
       let first = try #require(try supervisor.sandboxes.first)
@@ -94,7 +94,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
 
   @Test func `Told to end, it ends its sandboxes and leaves nothing`() async throws {
     let supervisor = try TestSupervisor()
-    try await onThread {
+    try await Thread.run {
       let sandboxes = try (0..<4).map { _ in
         try HeldSandbox(supervisor, request(["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"]))
       }
@@ -125,13 +125,13 @@ private func links(in namespace: Descriptor) throws -> [String] {
     usleep(200_000)
     let before = try used()
     // Fifty at the same time: each waits until all are up.
-    let held = try await onThread {
+    let held = try await Thread.run {
       let held = try (0..<50).map { _ in try HeldSandbox(supervisor, request(["sh", "-c", "echo up; read x; exit 9"])) }
       for sandbox in held { #expect(sandbox.line() == "up") }
       return held
     }
     #expect(try supervisor.sandboxes.count == 50)
-    try await onThread {
+    try await Thread.run {
       for sandbox in held { try sandbox.input.write(Array("x\n".utf8)) }
       for sandbox in held { #expect(try sandbox.receipt().exit == .exited(code: 9)) }
     }
@@ -178,7 +178,7 @@ private func links(in namespace: Descriptor) throws -> [String] {
   private func run(
     _ arguments: [String], user: String? = nil, during: (@Sendable (pid_t) -> Void)? = nil
   ) async throws -> (end: ProcessEnd?, output: String) {
-    try await onThread {
+    try await Thread.run {
       let (output, stdout) = try makePipe()
       let program: [String] =
         (user.map { ["/usr/bin/setpriv", "--reuid", $0, "--regid", $0, "--clear-groups"] } ?? [])

@@ -7,7 +7,7 @@
   @Suite("Soak", .enabled(if: geteuid() == 0, "needs root"), .serialized)
   struct SoakTests {
     @Test func `Sandboxes in a row and deaths at every step leave nothing`() async throws {
-      let (end, output) = try await onThread {
+      let (end, output) = try await Thread.run {
         let (output, stdout) = try makePipe()
         let null = try Descriptor.open("/dev/null", O_RDWR)
         let process = try ProcessHandle(

@@ -69,7 +69,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `Hanging up ends it within a second`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let sandbox = try HeldSandbox(supervisor, request(["sh", "-c", "echo up; sleep 60 & sleep 60"]))
       #expect(sandbox.line() == "up")
       sandbox.connection.hangUp()
@@ -85,7 +85,7 @@ private let isRoot = geteuid() == 0
         served.close()
       }
     }
-    _ = try await onThread { try serving.readAll(limit: 1) }
+    _ = try await Thread.run { try serving.readAll(limit: 1) }
     task.cancel()
     let started = ContinuousClock.now
     await #expect(throws: CancellationError.self) { try await task.value }
@@ -95,7 +95,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `An order to end it brings its receipt, whenever it comes`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       for delay in stride(from: 0, through: 30_000, by: 3000) {
         let sandbox = try HeldSandbox(supervisor, request(["sleep", "60"]))
         usleep(useconds_t(delay))
@@ -130,7 +130,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `A client may hang up at any moment`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       for delay in stride(from: 0, through: 30_000, by: 1500) {
         let sandbox = try HeldSandbox(supervisor, request(["sleep", "60"]))
         usleep(useconds_t(delay))
@@ -145,7 +145,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `Signals are relayed, and the program may answer them`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let script = "exec 2>/dev/null; trap 'echo got; exit 3' TERM; echo ready; while :; do sleep 0.02; done"
       let sandbox = try HeldSandbox(supervisor, request(["sh", "-c", script]))
       #expect(sandbox.line() == "ready")
@@ -157,7 +157,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `A signal that comes before the program waits for it`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       for _ in 0..<5 {
         let sandbox = try HeldSandbox(supervisor, request(["sleep", "60"]))
         try sandbox.connection.signal(SIGTERM)
@@ -229,7 +229,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `What isn't sealed, or is a directory, doesn't come in`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let null = try Descriptor.open("/dev/null", O_RDWR)
       func answer(_ request: SandboxRequest, _ descriptors: [Descriptor]) throws -> ExitCause {
         let socket = try PacketSocket.connect(to: supervisor.socket)
@@ -269,7 +269,7 @@ private let isRoot = geteuid() == 0
     ] as [([UInt8], String)])
   func `Malformed packets are refused, and the supervisor serves on`(packet: [UInt8], refusal: String) async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let socket = try PacketSocket.connect(to: supervisor.socket)
       try socket.send(packet)
       let error = #expect(throws: SandboxRefused.self) { try SandboxConnection(socket).next() }
@@ -280,7 +280,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `A client that talks nonsense later ends its own sandbox`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let socket = try PacketSocket.connect(to: supervisor.socket)
       let (output, stdout) = try makePipe()
       try socket.send(
@@ -302,7 +302,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `Two activations of one id: the second is refused, the first lives on`() async throws {
     let supervisor = try supervisor
-    try await onThread {
+    try await Thread.run {
       let asked = request(["sh", "-c", "echo up; read x; exit 5"])
       let first = try HeldSandbox(supervisor, asked)
       #expect(first.line() == "up")
@@ -336,7 +336,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `PID 1's death is the sandbox's`() async throws {
     let supervisor = try TestSupervisor()
-    try await onThread {
+    try await Thread.run {
       let sandbox = try HeldSandbox(supervisor, request(["sh", "-c", "echo up; sleep 60"]))
       #expect(sandbox.line() == "up")
       for pid in try supervisor.sandboxes { kill(pid, SIGKILL) }

@@ -166,13 +166,6 @@ struct HeldSandbox {
   }
 }
 
-/// Blocking work on a thread of its own: the pool's few belong to all tests.
-func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detach { continuation.resume(with: Result(catching: body)) }
-  }
-}
-
 /// Looks until it is so, or the time is up.
 func holds(within time: Duration, _ condition: () throws -> Bool) rethrows -> Bool {
   let deadline = ContinuousClock.now + time

@@ -12,7 +12,7 @@ private let isRoot = geteuid() == 0
 @Suite("Trouble with sandboxes", .enabled(if: isRoot, "needs root"), .serialized) struct TroubleTests {
   @Test func `A stopped PID 1 and a flood of signals don't stop the clock`() async throws {
     let supervisor = try TestSupervisor()
-    try await onThread {
+    try await Thread.run {
       let asked = request(["sh", "-c", "echo up; sleep 60"], limits: .init(timeoutSeconds: 1))
       let sandbox = try HeldSandbox(supervisor, asked)
       #expect(sandbox.line() == "up")
@@ -26,7 +26,7 @@ private let isRoot = geteuid() == 0
 
   @Test func `A client that never reads can't keep its sandbox`() async throws {
     let supervisor = try TestSupervisor()
-    try await onThread {
+    try await Thread.run {
       let sandbox = try HeldSandbox(supervisor, request(["sleep", "60"], limits: .init(timeoutSeconds: 0.2)))
       #expect(try sandbox.outputEnds(within: .seconds(2)))
       #expect(try holds(within: .seconds(1)) { try supervisor.sandboxes.isEmpty })
@@ -38,7 +38,7 @@ private let isRoot = geteuid() == 0
     let supervisor = try TestSupervisor()
     let silent = try (0..<20).map { _ in try PacketSocket.connect(to: supervisor.socket) }
     #expect(try await supervisor.run(["true"]).receipt.exit == .exited(code: 0))
-    try await onThread {
+    try await Thread.run {
       for socket in silent {
         let error = #expect(throws: SandboxRefused.self) { try SandboxConnection(socket).next() }
         #expect(error?.description == "no request came within 10 s")
@@ -50,7 +50,7 @@ private let isRoot = geteuid() == 0
   @Test(arguments: ["/bin/true", "/bin/false"])
   func `Something else in the place of botburrow-init is a failed set-up`(program: String) async throws {
     let supervisor = try TestSupervisor(environment: ["BOTBURROW_INIT=\(program)"])
-    let exit = try await onThread { try HeldSandbox(supervisor, request(["true"])).receipt().exit }
+    let exit = try await Thread.run { try HeldSandbox(supervisor, request(["true"])).receipt().exit }
     #expect(
       exit
         == .setupFailed(
@@ -67,7 +67,7 @@ private let isRoot = geteuid() == 0
     let launchers = try supervisor.launchers
     #expect(!launchers.isEmpty)
     for launcher in launchers { kill(launcher, SIGSTOP) }
-    try await onThread {
+    try await Thread.run {
       let sandbox = try HeldSandbox(supervisor, request(["true"]))
       #expect(
         try sandbox.receipt().exit
@@ -106,7 +106,7 @@ private let isRoot = geteuid() == 0
   }
 
   @Test func `Killed while sandboxes are made, it leaves none of them`() async throws {
-    try await onThread {
+    try await Thread.run {
       for delay in [0, 3_000, 6_000, 10_000, 15_000, 25_000] as [useconds_t] {
         let supervisor = try TestSupervisor()
         let sandboxes = try (0..<6).map { _ in try HeldSandbox(supervisor, request(["sleep", "60"])) }
@@ -122,7 +122,7 @@ private let isRoot = geteuid() == 0
   }
 
   @Test func `Told to end while sandboxes are made, it leaves none of them and no group`() async throws {
-    try await onThread {
+    try await Thread.run {
       for delay in [0, 5_000, 12_000] as [useconds_t] {
         let supervisor = try TestSupervisor()
         // Serving for sure, so that its group is there.

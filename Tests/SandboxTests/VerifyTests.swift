@@ -27,7 +27,7 @@ private func command(_ arguments: [String]) throws {
     _ tamper: @escaping @Sendable (TestSupervisor, Inspection) throws -> Void
   ) async throws -> [String] {
     let supervisor = try TestSupervisor()
-    let found = try await onThread {
+    let found = try await Thread.run {
       let asked = request(
         ["sh", "-c", "echo up; read x"], listeners: [.init(name: "hub", port: 8081)])
       let sandbox = try HeldSandbox(supervisor, asked)
@@ -48,7 +48,7 @@ private func command(_ arguments: [String]) throws {
 
   @Test func `A process that has ended and waits for its parent is no difference`() async throws {
     let supervisor = try TestSupervisor()
-    try await onThread {
+    try await Thread.run {
       let asked = request(["sh", "-c", "sleep 0 & exec sh -c 'echo up; read x'"])
       let sandbox = try HeldSandbox(supervisor, asked)
       #expect(sandbox.line() == "up")

@@ -66,7 +66,7 @@ private final class Ground: Sendable {
     #expect(first.output.hasSuffix("1000:1000\n1000:1000\n1000:1000\n"))
     #expect(try ground.loopDevices == [] && ground.isFree())
     // Somebody else has the range now.
-    let (output, text) = try await onThread {
+    let (output, text) = try await Thread.run {
       let other = try HeldSandbox(supervisor, request(["sh", "-c", "cat /proc/self/uid_map; read x"]))
       return (other, other.line())
     }
@@ -113,7 +113,7 @@ private final class Ground: Sendable {
   @Test func `The second at the same time is refused, others run`() async throws {
     let ground = try Ground()
     let supervisor = try ground.supervisor()
-    let held = try await onThread {
+    let held = try await Thread.run {
       let held = try HeldSandbox(supervisor, ground.request("echo up; read x; echo $x > word"))
       #expect(held.line() == "up")
       return held
@@ -127,7 +127,7 @@ private final class Ground: Sendable {
         """)
     #expect(try await ground.run(supervisor, "true", agent: "other").exit == .exited(code: 0))
     try held.input.write(Array("done\n".utf8))
-    #expect(try await onThread { try held.receipt().exit } == .exited(code: 0))
+    #expect(try await Thread.run { try held.receipt().exit } == .exited(code: 0))
     #expect(try await ground.run(supervisor, "cat word").output == "done\n")
   }
 
@@ -135,7 +135,7 @@ private final class Ground: Sendable {
     let ground = try Ground()
     do {
       let supervisor = try ground.supervisor()
-      try await onThread {
+      try await Thread.run {
         let held = try HeldSandbox(supervisor, ground.request("echo kept > file; echo up; sleep 60"))
         #expect(held.line() == "up")
         #expect(try ground.loopDevices.count == 1 && !ground.isFree())
@@ -156,7 +156,7 @@ private final class Ground: Sendable {
   @Test func `Sandboxes that are killed at any moment give their workspace back`() async throws {
     let ground = try Ground()
     let supervisor = try ground.supervisor()
-    try await onThread {
+    try await Thread.run {
       for delay in stride(from: 0, through: 20_000, by: 2000) {
         let sandbox = try HeldSandbox(supervisor, ground.request("echo x >> file; sync; sleep 60"))
         usleep(useconds_t(delay))
@@ -176,7 +176,7 @@ private final class Ground: Sendable {
       let supervisor = try ground.supervisor()
       // Its root is laid out with the first sandbox; what follows takes as long as it always does.
       #expect(try await ground.run(supervisor, "true", agent: nil).exit == .exited(code: 0))
-      try await onThread {
+      try await Thread.run {
         let held = try HeldSandbox(supervisor, ground.request("echo kept > file; sleep 60", agent: "agent-\(step)"))
         usleep(useconds_t(step * 6000))
         #expect(kill(supervisor.pid, SIGKILL) == 0)
@@ -197,7 +197,7 @@ private final class Ground: Sendable {
   @Test func `PID 1 that is killed gives the workspace back`() async throws {
     let ground = try Ground()
     let supervisor = try ground.supervisor()
-    try await onThread {
+    try await Thread.run {
       let held = try HeldSandbox(supervisor, ground.request("echo kept > file; echo up; sleep 60"))
       #expect(held.line() == "up")
       for process in try supervisor.sandboxes { #expect(kill(process, SIGKILL) == 0) }
@@ -219,7 +219,7 @@ private final class Ground: Sendable {
       for try await exit in group { #expect(exit == .exited(code: 0)) }
     }
     #expect(try files(in: ground.store).count == 8)
-    let held = try await onThread {
+    let held = try await Thread.run {
       let held = try HeldSandbox(supervisors[0], ground.request("echo up; read x"))
       #expect(held.line() == "up")
       return held

@@ -95,7 +95,7 @@ public struct AnthropicMessages: DialectForm {
     case "message_stop": return true
     case "error":
       let words = value["error"]?["message"]?.string ?? value["error"]?["type"]?.string ?? "an error"
-      throw ModelFailure(.passing(retryAfter: nil), "the model's stream ended with: \(oneLine(words))")
+      throw ModelFailure(.passing(retryAfter: nil), "the model's stream ended with: \(words.oneLine())")
     default: break
     }
     return false

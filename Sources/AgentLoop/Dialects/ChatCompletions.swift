@@ -84,7 +84,7 @@ public struct ChatCompletions: DialectForm {
     }
     if let error = value["error"], error != .null {
       let words = error["message"]?.string ?? error.string ?? "an error"
-      throw ModelFailure(.passing(retryAfter: nil), "the model's stream ended with: \(oneLine(words))")
+      throw ModelFailure(.passing(retryAfter: nil), "the model's stream ended with: \(words.oneLine())")
     }
     if let counted = value["usage"], counted.object != nil {
       usage.input = Int(clamping: counted["prompt_tokens"]?.integer ?? 0)

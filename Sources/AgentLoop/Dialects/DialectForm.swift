@@ -52,7 +52,7 @@ public enum ModelStatus {
     // An answer from something in between may be no JSON: then there are no words, and the status speaks alone.
     guard let error = (try? JSONValue(parsing: body))?["error"] else { return ("", "") }
     let type = error["code"]?.string ?? error["type"]?.string ?? ""
-    return (type, oneLine(error["message"]?.string ?? error.string ?? ""))
+    return (type, (error["message"]?.string ?? error.string ?? "").oneLine())
   }
 
   /// No provider has a status of its own for it.
@@ -63,11 +63,4 @@ public enum ModelStatus {
     return text.contains("prompt is too long") || text.contains("context length") || text.contains("context window")
       || text.contains("maximum context")
   }
-}
-
-/// What others wrote, fit for one line: no control characters, at most so many of the others.
-public func oneLine(_ text: String, limit: Int = 200) -> String {
-  let clean = String(
-    String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
-  return clean.count > limit ? clean.prefix(limit) + "…" : clean
 }

@@ -142,7 +142,7 @@ public struct AgentLoop: Sendable {
       do throws(ToolTrouble) {
         guard names.contains(call.name) else {
           throw ToolTrouble(
-            "there is no tool '\(oneLine(call.name, limit: 80))'; there are: \(tools.map(\.name).joined(separator: ", "))"
+            "there is no tool '\(call.name.oneLine(limit: 80))'; there are: \(tools.map(\.name).joined(separator: ", "))"
           )
         }
         if stop == .tokens, place == calls.count - 1 {

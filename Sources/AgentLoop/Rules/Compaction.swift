@@ -32,7 +32,7 @@ enum Compaction {
           continue
         }
         result.text =
-          "[taken out to save room: \(result.text.utf8.count) bytes, beginning \"\(oneLine(result.text, limit: 100))\"; "
+          "[taken out to save room: \(result.text.utf8.count) bytes, beginning \"\(result.text.oneLine(limit: 100))\"; "
           + "call the tool again if you need it]"
         turns[index].parts[place] = .result(result)
       }
@@ -64,13 +64,13 @@ enum Compaction {
   }
 
   private static func lines(_ said: Turn, _ seen: Turn) -> [String] {
-    var lines = said.text.isEmpty ? [] : ["- you said: \(oneLine(said.text, limit: lineLength))"]
+    var lines = said.text.isEmpty ? [] : ["- you said: \(said.text.oneLine(limit: lineLength))"]
     for call in said.calls {
       let result = seen.parts.lazy.compactMap { part -> ToolResult? in
         if case .result(let result) = part, result.callID == call.id { result } else { nil }
       }.first
-      let text = oneLine(result?.text ?? "no result", limit: lineLength)
-      lines.append("- \(call.name) \(oneLine(call.input, limit: lineLength)) → \(text)")
+      let text = (result?.text ?? "no result").oneLine(limit: lineLength)
+      lines.append("- \(call.name) \(call.input.oneLine(limit: lineLength)) → \(text)")
     }
     return lines
   }

@@ -12,14 +12,14 @@ public enum ShellRules {
     // Blanks don't tell two commands apart, so they don't tell two texts apart here.
     let plain = squeezed(command)
     if let pattern = rules.blockedPatterns.first(where: { !$0.isEmpty && plain.contains(squeezed($0)) }) {
-      return "the command contains '\(oneLine(pattern, limit: 80))', which this agent's rules block"
+      return "the command contains '\(pattern.oneLine(limit: 80))', which this agent's rules block"
     }
     if rules.allowedCommands.isEmpty { return nil }
     let commands: [[String]]
     do throws(ToolTrouble) { commands = try simpleCommands(command) } catch { return error.description }
     for words in commands where !rules.allowedCommands.contains(where: { begins(words, with: $0) }) {
       return
-        "'\(oneLine(words.first ?? "", limit: 80))' is not among the commands that this agent may run: "
+        "'\((words.first ?? "").oneLine(limit: 80))' is not among the commands that this agent may run: "
         + rules.allowedCommands.joined(separator: ", ")
     }
     return nil
@@ -66,6 +66,7 @@ public enum ShellRules {
   }
 }
 
+/// Reads as the shell does: scalar by scalar (a quote with a combining mark is a quote to it), blanks and line ends of ASCII.
 private struct WordReader {
   enum Token {
     /// `isPlain`: no part of it was quoted.
@@ -73,28 +74,28 @@ private struct WordReader {
     case redirection
     case separator
   }
-  private let text: [Character]
+  private let text: [Unicode.Scalar]
   private var place = 0
 
-  init(_ text: String) { self.text = Array(text) }
+  init(_ text: String) { self.text = Array(text.unicodeScalars) }
 
-  private var current: Character? { place < text.count ? text[place] : nil }
+  private var current: Unicode.Scalar? { place < text.count ? text[place] : nil }
 
   mutating func next() throws(ToolTrouble) -> Token? {
-    while let character = current, character.isWhitespace, !character.isNewline { place += 1 }
-    guard let character = current else { return nil }
-    switch character {
-    case _ where character.isNewline, ";", "&", "|":
+    while let scalar = current, scalar == " " || scalar == "\t" { place += 1 }
+    guard let scalar = current else { return nil }
+    switch scalar {
+    case "\n", ";", "&", "|":
       place += 1
       // '&>' redirects.
-      if character == "&", current == ">" { return try redirection() }
+      if scalar == "&", current == ">" { return try redirection() }
       return .separator
     case "(", ")":
       place += 1
       return .separator
     case "<", ">": return try redirection()
     case "#":
-      while let character = current, !character.isNewline { place += 1 }
+      while let scalar = current, scalar != "\n" { place += 1 }
       return try next()
     default: return try word()
     }
@@ -110,15 +111,15 @@ private struct WordReader {
     if current == "(" {
       throw ToolTrouble("process substitution can't be checked against the allowed commands; use a file")
     }
-    while let character = current, ">&|".contains(character) { place += 1 }
+    while let scalar = current, ">&|".unicodeScalars.contains(scalar) { place += 1 }
     return .redirection
   }
 
   private mutating func word() throws(ToolTrouble) -> Token {
-    var word = ""
+    var word = String.UnicodeScalarView()
     var isPlain = true
-    while let character = current {
-      switch character {
+    while let scalar = current {
+      switch scalar {
       case "'":
         isPlain = false
         place += 1
@@ -140,24 +141,29 @@ private struct WordReader {
       case "\\":
         isPlain = false
         place += 1
-        if let escaped = current, !escaped.isNewline { word.append(escaped) }
+        if let escaped = current, escaped != "\n" { word.append(escaped) }
         place += 1
-      case _ where character.isWhitespace, ";", "&", "|", "(", ")", "<", ">":
+      case " ", "\t", "\n", ";", "&", "|", "(", ")", "<", ">":
         // Digits in front of a redirection belong to it.
-        if "<>".contains(character), word.allSatisfy(\.isNumber), isPlain { return try redirection() }
-        return .word(word, isPlain: isPlain)
+        if scalar == "<" || scalar == ">", word.allSatisfy({ ("0"..."9").contains($0) }), isPlain {
+          return try redirection()
+        }
+        return .word(String(word), isPlain: isPlain)
+      case "$" where following == "'":
+        throw ToolTrouble("$'…' can't be checked against the allowed commands; write the text in plain quotes")
       default:
-        try refuseSubstitution(character)
-        word.append(character)
+        try refuseSubstitution(scalar)
+        word.append(scalar)
         place += 1
       }
     }
-    return .word(word, isPlain: isPlain)
+    return .word(String(word), isPlain: isPlain)
   }
 
-  private func refuseSubstitution(_ character: Character) throws(ToolTrouble) {
-    let following = place + 1 < text.count ? text[place + 1] : nil
-    if character == "`" || (character == "$" && following == "(") {
+  private var following: Unicode.Scalar? { place + 1 < text.count ? text[place + 1] : nil }
+
+  private func refuseSubstitution(_ scalar: Unicode.Scalar) throws(ToolTrouble) {
+    if scalar == "`" || (scalar == "$" && following == "(") {
       throw ToolTrouble(
         "command substitution can't be checked against the allowed commands; run the commands one by one")
     }

@@ -47,7 +47,7 @@ public enum MCPTalk {
       // Notifications on the way are nothing to us.
       guard message["id"]?.integer == Int64(id) || message["error"] != nil else { continue }
       if let error = message["error"] {
-        throw ToolTrouble(oneLine(error["message"]?.string ?? "the server answered with an error", limit: 500))
+        throw ToolTrouble((error["message"]?.string ?? "the server answered with an error").oneLine(limit: 500))
       }
       if let result = message["result"] { return result }
     }
@@ -74,7 +74,10 @@ public enum MCPTalk {
   /// The tools of a page of the list, and the cursor of the next one.
   public static func tools(_ result: JSONValue) -> (tools: [ListedTool], next: String?) {
     let tools = (result["tools"]?.array ?? []).compactMap { tool -> ListedTool? in
-      guard let name = tool["name"]?.string, !name.isEmpty else { return nil }
+      // The name goes into a header as it is: one that a header can't carry has no place here.
+      guard let name = tool["name"]?.string, !name.isEmpty, name.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        return nil
+      }
       return ListedTool(
         name: name, about: tool["description"]?.string ?? tool["title"]?.string ?? "",
         schema: tool["inputSchema"] ?? ["type": "object"])

@@ -90,7 +90,7 @@ public enum OwnTool: String, Sendable, CaseIterable {
     let members = value.object ?? [:]
     for name in members.keys.sorted() where !arguments.contains(where: { $0.name == name }) {
       throw ToolTrouble(
-        "\(rawValue) has no argument '\(oneLine(name, limit: 80))'; it has: \(arguments.map(\.name).joined(separator: ", "))"
+        "\(rawValue) has no argument '\(name.oneLine(limit: 80))'; it has: \(arguments.map(\.name).joined(separator: ", "))"
       )
     }
     var checked = ToolArguments()

@@ -11,8 +11,10 @@ public struct HeldGrants: Sendable, Hashable {
     self.denied = denied
   }
 
-  /// Whether they permit this.
-  public func permit(_ wanted: Grant) -> Bool { allowed.cover(wanted) && !denied.contains { $0.covers(wanted) } }
+  /// Whether they permit all of this: what is denied in part isn't.
+  public func permit(_ wanted: Grant) -> Bool {
+    allowed.cover(wanted) && !denied.contains { $0.intersection(wanted) != nil }
+  }
 
   /// Whether anything of a service is permitted.
   public func permitAny(of service: String) -> Bool { allowed.contains { $0.service == service } }

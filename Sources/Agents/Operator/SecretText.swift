@@ -58,7 +58,8 @@ public struct SecretText: Sendable, Hashable {
     return whole
   }
 
-  static func isName(_ text: String) -> Bool {
+  /// Letters, digits and `_`, not beginning with a digit: what a variable of an environment may be called.
+  public static func isName(_ text: String) -> Bool {
     guard let first = text.utf8.first, !(0x30...0x39).contains(first) else { return false }
     return text.utf8.allSatisfy {
       (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F

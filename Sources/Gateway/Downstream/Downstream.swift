@@ -23,8 +23,10 @@ public struct DownstreamResult: Sendable, Hashable {
 
 /// A server that gave no result.
 public enum DownstreamError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// It could not be started or reached; the reason is the operator's to read, not the agent's.
+  /// It could not be started; the reason is the operator's to read, not the agent's.
   case notStarted(String)
+  /// It can't be reached now; likewise.
+  case unreachable(String)
   /// It ended, or hung up.
   case ended
   /// It took longer than it may.
@@ -42,6 +44,7 @@ public enum DownstreamError: Error, Sendable, Hashable, CustomStringConvertible 
   public var description: String {
     switch self {
     case .notStarted(let reason): "it could not be started: \(reason)"
+    case .unreachable(let reason): "it can't be reached: \(reason)"
     case .ended: "it has ended"
     case .timeout(let limit): "it did not answer within \(limit.shown)"
     case .tooLarge(let limit): "its answer has more than \(limit) bytes"
@@ -55,6 +58,7 @@ public enum DownstreamError: Error, Sendable, Hashable, CustomStringConvertible 
   var agentWords: String {
     switch self {
     case .notStarted: "could not be started; its tools are away for this activation"
+    case .unreachable: "can't be reached now"
     case .ended: "has ended; its tools are away for this activation"
     case .timeout(let limit): "did not answer within \(limit.shown)"
     case .tooLarge(let limit): "answered with more than \(limit) bytes; ask for less"

@@ -163,7 +163,7 @@ public final class HTTPDownstream: Downstream {
       // CURLE_OPERATION_TIMEDOUT
       throw .timeout(callTimeout)
     } catch {
-      throw .notStarted("\(error)")
+      throw .unreachable("\(error)")
     }
   }
 

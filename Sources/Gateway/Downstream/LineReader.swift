@@ -7,16 +7,19 @@ final class LineReader: ChannelInboundHandler {
   /// One line without its end.
   enum Line: Sendable {
     case whole([UInt8])
-    /// Too long: its beginning alone.
-    case cut([UInt8])
+    /// Too long: its beginning and its end alone.
+    case cut([UInt8], tail: [UInt8])
   }
 
   /// How much of a line that is too long is kept.
   private static let kept = 512
+  /// And of its end.
+  private static let keptTail = 64
   private let limit: Int
   private let deliver: @Sendable (Line) -> Void
   private let ended: @Sendable () -> Void
   private var line: [UInt8] = []
+  private var tail: [UInt8] = []
   private var isSkipping = false
 
   init(limit: Int, deliver: @escaping @Sendable (Line) -> Void, ended: @escaping @Sendable () -> Void) {
@@ -44,19 +47,24 @@ final class LineReader: ChannelInboundHandler {
   func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
   private func take(_ bytes: some Collection<UInt8>) {
-    if isSkipping { return }
+    if isSkipping { return keepTail(bytes) }
     if line.count + bytes.count > limit {
       isSkipping = true
       line += bytes.prefix(Self.kept)
       if line.count > Self.kept { line.removeLast(line.count - Self.kept) }
+      keepTail(bytes)
     } else {
       line += bytes
     }
   }
 
+  private func keepTail(_ bytes: some Collection<UInt8>) {
+    tail = (tail + bytes.suffix(Self.keptTail)).suffix(Self.keptTail)
+  }
+
   private func finish() {
-    deliver(isSkipping ? .cut(line) : .whole(line))
-    line = []
+    deliver(isSkipping ? .cut(line, tail: tail) : .whole(line))
+    (line, tail) = ([], [])
     isSkipping = false
   }
 }

@@ -158,17 +158,19 @@ public final class StdioClient: Downstream {
       state.lastID += 1
       return state.lastID
     }
-    guard let id = next else { throw .refused(code: -32000, message: "too many calls at once") }
+    // What it doesn't read piles up here.
+    guard let id = next, writer.isWritable else { throw .refused(code: -32000, message: "too many calls at once") }
+    let isCall = method == "tools/call"
     do {
       return try await withTaskCancellationHandler {
         try await withCheckedThrowingContinuation { continuation in
-          wait(for: id, continuation, within: limit, isCall: method == "tools/call")
+          wait(for: id, continuation, within: limit, isCall: isCall)
           send(["jsonrpc": "2.0", "id": .integer(id), "method": .string(method), "params": parameters])
           // A cancellation before this point found nobody waiting.
-          if Task.isCancelled { giveUp(id, .cancelled, tells: true) }
+          if Task.isCancelled { giveUp(id, .cancelled, tells: isCall) }
         }
       } onCancel: {
-        self.giveUp(id, .cancelled, tells: method == "tools/call")
+        self.giveUp(id, .cancelled, tells: isCall)
       }
     } catch let error as DownstreamError {
       throw error
@@ -222,8 +224,8 @@ public final class StdioClient: Downstream {
       // What isn't JSON is a print that went astray; the protocol goes on around it.
       guard let message = try? JSONValue(parsing: options.redactor.redacted(bytes)) else { return }
       take(message, bytes: bytes.count)
-    case .cut(let head):
-      if let id = Self.id(inHead: head) { giveUp(id, .tooLarge(limit: options.resultLimit), tells: false) }
+    case .cut(let head, let tail):
+      if let id = Self.id(head: head, tail: tail) { giveUp(id, .tooLarge(limit: options.resultLimit), tells: false) }
     }
   }
 
@@ -257,18 +259,23 @@ public final class StdioClient: Downstream {
     }
   }
 
-  /// The id in the beginning of a message whose rest wasn't kept.
-  static func id(inHead head: [UInt8]) -> Int64? {
-    let text = String(decoding: head, as: UTF8.self)
-    guard let key = text.firstRange(of: "\"id\":") else { return nil }
-    return Int64(text[key.upperBound...].drop { $0 == " " }.prefix { $0.isNumber })
+  /// The id of a message of which only beginning and end were kept. Nil where it isn't the message's own for certain: inside
+  /// a result "id" is somebody else's word.
+  static func id(head: [UInt8], tail: [UInt8]) -> Int64? {
+    let first = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*([0-9]+)\s*,/
+    let last =
+      /[\}\]]\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*([0-9]+)\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/
+    let found =
+      String(decoding: head, as: UTF8.self).prefixMatch(of: first)?.output.1
+      ?? String(decoding: tail, as: UTF8.self).firstMatch(of: last)?.output.1
+    return found.flatMap { Int64($0) }
   }
 
   private func takeError(_ line: LineReader.Line) {
     let bytes: [UInt8]
     switch line {
     case .whole(let whole): bytes = whole
-    case .cut(let head): bytes = head
+    case .cut(let head, _): bytes = head
     }
     let number = state.withLock { state in
       state.errorLines += 1

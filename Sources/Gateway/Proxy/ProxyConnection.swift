@@ -179,7 +179,8 @@ final class ProxyConnection: ChannelInboundHandler {
     tell()
     state = .over
     let text = refusal.description + "\n"
-    let reason = refusal.status == 403 ? "Forbidden" : refusal.status == 400 ? "Bad Request" : "Bad Gateway"
+    let reasons = [400: "Bad Request", 403: "Forbidden", 429: "Too Many Requests"]
+    let reason = reasons[refusal.status] ?? "Bad Gateway"
     let answer =
       "HTTP/1.1 \(refusal.status) \(reason)\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "
       + "\(text.utf8.count)\r\nConnection: close\r\n\r\n\(text)"

@@ -2,16 +2,13 @@ import Addresses
 
 /// What a server may reach through the runner's proxy. Pure.
 public struct ProxyPolicy: Sendable {
-  /// Whose policy it is, for messages.
-  public var server: String
   /// Host and port as the catalogue lists them.
   public var hosts: [HostRule]
   /// Addresses that aren't of the public Internet and may be reached all the same.
   public var privateAddresses: [AddressBlock]
 
   /// A policy of the catalogue's lines.
-  public init(server: String, hosts: [HostRule], privateAddresses: [AddressBlock] = []) {
-    self.server = server
+  public init(hosts: [HostRule], privateAddresses: [AddressBlock] = []) {
     self.hosts = hosts
     self.privateAddresses = privateAddresses
   }

@@ -1,3 +1,5 @@
+import Agents
+
 /// The text of `<server>.env`: lines of `NAME=value`. Pure.
 enum SecretFile {
   /// Reads it. Empty lines and those that begin with `#` say nothing; `export` before a name and one pair of quotes around a
@@ -15,7 +17,7 @@ enum SecretFile {
         throw SecretError("\(file):\(index + 1): the line is not NAME=value")
       }
       let name = String(line[..<equals])
-      guard isName(name) else {
+      guard SecretText.isName(name) else {
         throw SecretError("\(file):\(index + 1): the name before '=' has other characters than letters, digits and '_'")
       }
       var value = line[line.index(after: equals)...]
@@ -29,13 +31,6 @@ enum SecretFile {
       }
     }
     return secrets
-  }
-
-  private static func isName(_ text: String) -> Bool {
-    guard let first = text.utf8.first, !(0x30...0x39).contains(first) else { return false }
-    return text.utf8.allSatisfy {
-      (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x5F
-    }
   }
 }
 

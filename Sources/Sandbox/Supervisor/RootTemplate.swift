@@ -38,9 +38,8 @@ private struct Builder {
   /// What is below the place where the new root is built can't be shown in it: a directory that every host has and no profile
   /// wants. The kernel makes the first ones for file systems of its own.
   private static let stage =
-    ["/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing", "/mnt"].first { path in
-      var status = stat()
-      return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    ["/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing", "/mnt"].first {
+      pathKind($0) == .directory
     } ?? "/tmp"
   private static let sourceStage = String(RootPlan.stage.dropFirst())
 

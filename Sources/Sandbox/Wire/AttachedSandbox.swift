@@ -30,7 +30,7 @@ public final class AttachedSandbox: Sendable {
   /// Waits for the end. Throws `SandboxRefused` where there is no receipt, because it was hung up or the supervisor is gone.
   public func receipt() async throws -> Receipt {
     let connection = self.connection
-    return try await onThread {
+    return try await Thread.run {
       while true { if case .ended(let receipt) = try connection.next() { return receipt } }
     }
   }
@@ -61,22 +61,8 @@ extension SupervisorLauncher: SandboxAttacher {
     let (errors, stderr) = try makePipe()
     try connection.spawn(request, streams: [stdin, stdout, stderr], files: files, secrets: secrets)
     for end in [stdin, stdout, stderr] { end.close() }
-    // Without a wish for some, the supervisor says nothing of listeners.
-    let listeners: [String: Descriptor] =
-      request.listeners.isEmpty
-      ? [:]
-      : try await onThread {
-        switch try connection.next() {
-        case .listening(let listeners): return listeners
-        case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
-        case .ended(let receipt): throw SandboxRefused("the sandbox ended before it began: \(receipt.exit)")
-        }
-      }
-    do {
-      try await serve(listeners.mapValues { $0.release() })
-    } catch {
-      connection.hangUp()
-      throw error
+    if let receipt = try await connection.opened(request, serve: serve) {
+      throw SandboxRefused("the sandbox ended before it began: \(receipt.exit)")
     }
     return AttachedSandbox(streams: .init(input: input, output: output, errors: errors), connection: connection)
   }

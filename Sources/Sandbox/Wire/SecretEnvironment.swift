@@ -1,3 +1,4 @@
+import CPlan
 import Glibc
 import Linux
 
@@ -6,8 +7,8 @@ import Linux
 public enum SecretEnvironment {
   /// Bytes of all texts; more is no environment but a file.
   public static let limit = 64 << 10
-  /// Variables; PID 1 has room for so many (PLAN_SECRETS_LIMIT).
-  public static let countLimit = 64
+  /// Variables: PID 1 has room for so many.
+  public static let countLimit = Int(PLAN_SECRETS_LIMIT)
 
   /// The memfd. Throws `SandboxRefused` for names and values that no environment can hold, or too much of them.
   static func sealed(_ variables: [String: String]) throws -> Descriptor {

@@ -54,7 +54,8 @@ public struct SupervisorLauncher: SandboxLauncher {
       let output = Collector(limit: outputLimit, keepsEnd: false)
       let errors = Collector(limit: Self.errorLimit, keepsEnd: true, onBytes: onErrorOutput)
       let session = Session(connection: connection, output: (outRead, output), errors: (errorRead, errors))
-      let receipt = try await served(request, session, connection, serve)
+      let early = try await connection.opened(request, serve: serve)
+      let receipt = if let early { early } else { try await Thread.run { try session.receipt() } }
       let (text, truncated) = output.content
       return SandboxResult(
         output: text, outputTruncated: truncated, errorOutput: errors.content.bytes, receipt: receipt)
@@ -63,15 +64,17 @@ public struct SupervisorLauncher: SandboxLauncher {
     }
   }
 
-  /// Has its listeners served, if it wants some, and waits for its end.
-  private func served(
-    _ request: SandboxRequest, _ session: Session, _ connection: SandboxConnection,
-    _ serve: @Sendable ([String: Int32]) async throws -> Void
-  ) async throws -> Receipt {
+}
+
+extension SandboxConnection {
+  /// Has the listeners served that a request asked for. The receipt, where the sandbox could not be made.
+  func opened(
+    _ request: SandboxRequest, serve: @Sendable ([String: Int32]) async throws -> Void
+  ) async throws -> Receipt? {
     // Without a wish for some, the supervisor says nothing of them.
     var listeners: [String: Descriptor] = [:]
     if !request.listeners.isEmpty {
-      switch try await onThread({ try session.first() }) {
+      switch try await Thread.run({ try self.next() }) {
       case .listening(let opened): listeners = opened
       case .started: throw SandboxRefused("the supervisor's first answer is not 'listening'")
       case .ended(let receipt): return receipt
@@ -80,10 +83,10 @@ public struct SupervisorLauncher: SandboxLauncher {
     do {
       try await serve(listeners.mapValues { $0.release() })
     } catch {
-      connection.hangUp()
+      hangUp()
       throw error
     }
-    return try await onThread { try session.receipt() }
+    return nil
   }
 }
 
@@ -92,9 +95,6 @@ private struct Session: Sendable {
   let connection: SandboxConnection
   let output: (Descriptor, Collector)
   let errors: (Descriptor, Collector)
-
-  /// The first answer to a request with listeners: these, or the receipt of a sandbox that could not be made.
-  func first() throws -> SandboxConnection.Answer { try connection.next() }
 
   /// Returns with the receipt. By then nothing of the sandbox lives, so what is in the pipes is all. Their end is not
   /// waited for: a process that even SIGKILL could not end may hold them, and must not hold us.
@@ -151,12 +151,5 @@ private final class Collector: Sendable {
       }
     }
     return true
-  }
-}
-
-/// Blocking work on a thread of its own, so that it can't use up Swift's few.
-func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-  try await withCheckedThrowingContinuation { continuation in
-    Thread.detach { continuation.resume(with: Result(catching: body)) }
   }
 }
