@@ -213,7 +213,7 @@ extension Acceptance {
         servers: """
           servers:
             gone: {command: /nonexistent/server, grants: [a:b]}
-            silent: {command: /bin/cat, grants: [a:b], start_timeout: 1s}
+            silent: {command: /bin/sleep, args: ["60"], grants: [a:b], start_timeout: 1s}
             dying: {command: /bin/sh, args: [-c, "exit 3"], grants: [a:b]}
             keyless: {command: /bin/cat, env: {A: "${NOT_THERE}"}, grants: [a:b]}
             remote: {url: "http://127.0.0.1:9/mcp", grants: [a:b]}
