@@ -19,6 +19,8 @@ private final class FakeAttacher: SandboxAttacher {
   let asked = Mutex<[Asked]>([])
   /// Signals that came, in order; -1 for a hang-up.
   let signals = Mutex<[Int32]>([])
+  /// Open once nobody hears it any more.
+  let isHungUp = Latch()
   /// What ends the program: the end of its input, or a signal.
   private let endsWith: Int32
 
@@ -73,6 +75,7 @@ private final class FakeAttacher: SandboxAttacher {
         if number == endsWith { end(.signal(Int(number))) }
       }
       if !ended.withLock({ $0 }) { signals.withLock { $0.append(-1) } }
+      isHungUp.open()
     }
     return AttachedSandbox(
       streams: .init(input: input, output: output, errors: errors), connection: SandboxConnection(ours))
@@ -180,6 +183,7 @@ private let never: Int32 = 1000
     let sidecar = sidecar(try entry(), world, tools)
     _ = try await sidecar.client()
     #expect(await sidecar.stop()?.cause == cause)
+    if endsWith == never { await attacher.isHungUp.wait() }
     #expect(attacher.signals.withLock { $0 } == signals)
   }
 

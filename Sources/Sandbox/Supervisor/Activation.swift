@@ -114,10 +114,16 @@ final class Activation: Sendable {
           try sandbox.order(ORDER_MOUNTS_MAPPED)
         case .ready:
           isReady = true
-          try sandbox.inspect()
-          // Before the program can tell anybody that it runs: who hears it may ask about it.
-          published.withLock { $0 = sandbox }
-          try sandbox.order(ORDER_START)
+          do throws(SetupFailure) {
+            try sandbox.inspect()
+            // Before the program can tell anybody that it runs: who hears it may ask about it.
+            published.withLock { $0 = sandbox }
+            try sandbox.order(ORDER_START)
+          } catch {
+            // It is making the program's process meanwhile. Where that failed it is gone, and has said why.
+            try sandbox.hearLastWords()
+            throw error
+          }
           sandbox.readLimits()
           published.withLock { $0 = sandbox }
           // From now on they wait at PID 1, which hears them once the program runs.

@@ -205,6 +205,15 @@ struct LiveSandbox {
     }
   }
 
+  /// Throws what PID 1 failed at, if it said so.
+  mutating func hearLastWords() throws(SetupFailure) {
+    let hasMore: Bool
+    do throws(LinuxError) { hasMore = try waitReadable([control.descriptor], timeout: .zero)[0] } catch {
+      throw SetupFailure(error)
+    }
+    if hasMore { _ = try hear() }
+  }
+
   static func step(_ number: UInt32) -> String {
     switch number {
     case PLAN_LAUNCH_READ.rawValue: "read plan"
