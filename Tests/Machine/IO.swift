@@ -17,11 +17,13 @@ func checkIO(_ report: inout Report) {
     return "\(milliseconds) ms; io.max \(limits.replacing("\n", with: ", "))"
   }
   report.check("io: control: without a limit they are read faster") {
-    let (milliseconds, trial) = try read(profile: "default")
-    try expect(try trial.value("io.max").isEmpty, "io.max is \(try trial.value("io.max"))")
-    _ = try trial.finish()
-    try expect(milliseconds < 1500, "it took \(milliseconds) ms")
-    return "\(milliseconds) ms"
+    let tries = try fastest(below: 1500) {
+      let (milliseconds, trial) = try read(profile: "default")
+      try expect(try trial.value("io.max").isEmpty, "io.max is \(try trial.value("io.max"))")
+      _ = try trial.finish()
+      return milliseconds
+    }
+    return "\(tries) ms"
   }
   report.check("io: with a limit of 2 MiB/s, writing 6 MiB to a persistent workspace takes no less than 2.5 s") {
     let (milliseconds, trial) = try write(profile: "machine-io")
@@ -34,13 +36,15 @@ func checkIO(_ report: inout Report) {
     return "\(milliseconds) ms; io.stat \(written)"
   }
   report.check("io: control: without a limit it is written faster, and is there the next time") {
-    let (milliseconds, trial) = try write(profile: "machine-workspace")
-    _ = try trial.finish()
-    try expect(milliseconds < 2000, "it took \(milliseconds) ms")
+    let tries = try fastest(below: 2000) {
+      let (milliseconds, trial) = try write(profile: "machine-workspace")
+      _ = try trial.finish()
+      return milliseconds
+    }
     let next = try Trial(
       ["/usr/bin/stat", "-c", "%s", "/workspace/written"], profile: "machine-workspace", workspace: agent)
     try next.line("\(amount)")
-    return "\(milliseconds) ms; \(try next.finish().exit)"
+    return "\(tries) ms; \(try next.finish().exit)"
   }
   report.check("io: a workspace ends at its size, whatever room its disk has") {
     let trial = try Trial(
@@ -55,6 +59,17 @@ func checkIO(_ report: inout Report) {
 }
 
 private let agent = "machine"
+
+/// How long each try took, up to the first that was below the bound. A limit holds every time; without one, only what else
+/// the emulating host does can make a try slow, and that passes.
+private func fastest(below bound: Int, _ take: () throws -> Int) throws -> [Int] {
+  var tries: [Int] = []
+  for _ in 1...8 {
+    tries.append(try take())
+    if tries[tries.count - 1] < bound { return tries }
+  }
+  throw Unmet("it took \(tries) ms, each time \(bound) or more")
+}
 
 private func write(profile: String) throws -> (milliseconds: Int, Trial) {
   let trial = try Trial(inside: "write", "\(amount)", "/workspace/written", profile: profile, workspace: agent)
