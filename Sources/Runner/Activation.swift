@@ -40,6 +40,8 @@ struct Activation: Sendable {
   let services: RunnerServices
   /// Whether an answer is posted, and notifications are marked.
   var posts = true
+  /// When its sandbox ends from outside.
+  var sandboxEnd = SandboxEnd()
   /// Asked right before an effect: false when the lease went to somebody else.
   var stillOurs: @Sendable () async -> Bool = { true }
 

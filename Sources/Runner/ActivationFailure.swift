@@ -88,6 +88,8 @@ enum Verdict {
       ActivationFailure("the agent ran out of memory; raise 'sandbox.memory' or the profile's", status: .oom)
     case .cancelled:
       ActivationFailure("the sandbox was ended before the agent was done", status: .cancelled)
+    case .lapsed:
+      ActivationFailure("the lease could not be renewed in time, so the sandbox was ended", status: .lost)
     case .setupFailed(let operation, let object, let reason):
       ActivationFailure("the sandbox could not be made: \(operation) \(object): \(reason)")
     }

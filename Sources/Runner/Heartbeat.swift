@@ -2,10 +2,17 @@ import Logging
 
 /// Keeps a lease while an activation runs, and says when it is lost.
 struct Heartbeat: Sendable {
+  /// How much sooner than its lease a sandbox ends: by then nothing of it may be left, for another runner may start the
+  /// same agent.
+  static let margin = Duration.seconds(1)
   /// How long a lease lasts without a beat.
   let lease: Duration
+  /// From before the lease was asked for: a process that stood still since then knows that it holds nothing any more.
+  let claimed: ContinuousClock.Instant
   /// False: the lease is somebody else's. Throws while the queue is away.
   let beat: @Sendable () async throws -> Bool
+  /// Hears of each beat that was granted, with the moment before it was asked for.
+  var granted: @Sendable (ContinuousClock.Instant) -> Void = { _ in }
   let time: RunnerTime
   let logger: Logger
 
@@ -14,7 +21,7 @@ struct Heartbeat: Sendable {
   /// While the queue can't be reached the lease is held to be ours until it must have ended by our own clock, counted from
   /// before the last beat that was heard: from then on somebody else may have it.
   func run() async {
-    var renewed = time.now()
+    var renewed = claimed
     while true {
       let wait = min(lease / 3, max(.zero, time.now().duration(to: renewed.advanced(by: lease))))
       do { try await time.sleep(wait) } catch { return }
@@ -22,6 +29,7 @@ struct Heartbeat: Sendable {
       do {
         guard try await beat() else { return }
         renewed = asked
+        granted(asked)
       } catch {
         if Task.isCancelled { return }
         logger.warning("heartbeat failed", metadata: ["error": "\(error)"])

@@ -75,8 +75,8 @@ extension Activation {
     let grace = services.policy.modelGrace
     let receiptGrace = services.policy.supervisorGrace
     let logger = services.logger
-    guard limit != nil || model != nil else { return try await run(SandboxEnd()) }
-    let end = SandboxEnd()
+    let end = sandboxEnd
+    guard limit != nil || model != nil else { return try await run(end) }
     return try await withThrowingTaskGroup(of: SandboxResult.self) { group in
       group.addTask { try await run(end) }
       if let limit {

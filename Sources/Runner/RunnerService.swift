@@ -1,6 +1,7 @@
 import Logging
 import Observe
 import Redis
+import Sandbox
 import Synchronization
 import Work
 
@@ -70,13 +71,13 @@ public final class RunnerService: Sendable {
           await first(of: { await freed.wait() }, { await self.stopping.wait() })
           continue
         }
-        guard let lease = await claim() else {
+        guard let claimed = await claim() else {
           slots.give()
           continue
         }
         count(+1)
         group.addTask {
-          await self.work(on: lease)
+          await self.work(on: claimed.lease, claimed: claimed.asked)
           self.count(-1)
           self.slots.give()
         }
@@ -107,14 +108,15 @@ public final class RunnerService: Sendable {
   }
 
   /// One claim, and the wait after one that gave nothing.
-  private func claim() async -> Lease? {
+  private func claim() async -> (lease: Lease, asked: ContinuousClock.Instant)? {
     do {
+      let asked = services.time.now()
       let outcome = try await queue.claim(
         options.pool.served, runner: options.runnerID, runnerCap: options.maxActivations, globalCap: options.globalCap)
       reached.withLock { $0 = true }
       services.metrics.increment(
         "botburrow_claims_total", [("pool", options.pool.rawValue), ("result", word(outcome))])
-      if case .claimed(let lease) = outcome { return lease }
+      if case .claimed(let lease) = outcome { return (lease, asked) }
       await first(
         of: { await self.wait(after: outcome) }, { await self.stopping.wait() })
     } catch {
@@ -176,16 +178,31 @@ extension RunnerService {
   }
 
   /// One activation under its lease: runs it with a heartbeat beside it, and tells the queue what came of it.
-  private func work(on lease: Lease) async {
+  /// - Parameter claimed: the moment before it was asked for.
+  private func work(on lease: Lease, claimed: ContinuousClock.Instant) async {
     let queue = self.queue
+    let time = services.time
+    let logger = services.logger
+    let term = { @Sendable (asked: ContinuousClock.Instant) in
+      SandboxTerm.of(lease: queue.options.lease, asked: asked, now: time.now)
+    }
+    let sandboxEnd = SandboxEnd(term: term(claimed))
     let activation = Activation(
-      task: ActivationTask(lease), services: services,
+      task: ActivationTask(lease), services: services, sandboxEnd: sandboxEnd,
       stillOurs: {
         // A queue that can't be asked may be back before the lease ends; the heartbeat decides that.
         do { return try await queue.beat(lease) } catch { return !Task.isCancelled }
       })
     let heartbeat = Heartbeat(
-      lease: queue.options.lease, beat: { try await queue.beat(lease) }, time: services.time, logger: services.logger)
+      lease: queue.options.lease, claimed: claimed, beat: { try await queue.beat(lease) },
+      granted: { asked in
+        do {
+          try sandboxEnd.postpone(to: term(asked))
+        } catch {
+          // The connection is gone: the activation is about to tell with what.
+          logger.warning("the supervisor was not told of the lease", metadata: ["error": "\(error)"])
+        }
+      }, time: time, logger: logger)
     var lost = false
     var ended: ActivationEnd?
     await withTaskGroup(of: Event.self) { group in

@@ -87,10 +87,12 @@ final class FakeLauncher: SandboxLauncher {
   private func ended(by order: SandboxEnd?, _ run: @escaping @Sendable () async throws -> End) async throws -> End {
     let program = Task { try await run() }
     let wasTold = Latch()
-    try order?.attach {
-      wasTold.open()
-      program.cancel()
-    }
+    try order?.attach(
+      requested: order?.term,
+      end: {
+        wasTold.open()
+        program.cancel()
+      }, postpone: { _ in })
     return try await withTaskCancellationHandler {
       do { return try await program.value } catch  where wasTold.isOpen { return End(exit: .cancelled) }
     } onCancel: {

@@ -30,7 +30,8 @@ final class ManualTime: Sendable {
 @Suite("The heartbeat")
 struct HeartbeatTests {
   func heartbeat(_ manual: ManualTime, _ beat: @escaping @Sendable () async throws -> Bool) -> Heartbeat {
-    Heartbeat(lease: .seconds(15), beat: beat, time: manual.time, logger: LogCatcher().logger)
+    Heartbeat(
+      lease: .seconds(15), claimed: manual.time.now(), beat: beat, time: manual.time, logger: LogCatcher().logger)
   }
 
   @Test("beats at a third of the lease until it is stopped")
@@ -66,6 +67,39 @@ struct HeartbeatTests {
     }.run()
     // Heard at 5 s and 10 s; lost at 25 s.
     #expect(manual.sleeps.reduce(.zero, +) == .seconds(25))
+  }
+
+  @Test("a process that stood still for longer than its lease asks at once")
+  func stoodStill() async {
+    let manual = ManualTime()
+    let claimed = manual.time.now()
+    manual.advance(.seconds(20))
+    await Heartbeat(
+      lease: .seconds(15), claimed: claimed, beat: { false }, time: manual.time, logger: LogCatcher().logger
+    ).run()
+    #expect(manual.sleeps == [.zero])
+  }
+
+  @Test("tells of each beat that was granted, as of before it was asked for")
+  func granted() async {
+    let manual = ManualTime(limit: 4)
+    let claimed = manual.time.now()
+    let heard = Mutex<[Duration]>([])
+    let beats = Mutex(0)
+    await Heartbeat(
+      lease: .seconds(15), claimed: claimed,
+      beat: {
+        let count = beats.withLock {
+          $0 += 1
+          return $0
+        }
+        manual.advance(.seconds(1))
+        if count == 2 { throw Unexpected("away") }
+        return true
+      }, granted: { asked in heard.withLock { $0.append(claimed.duration(to: asked)) } }, time: manual.time,
+      logger: LogCatcher().logger
+    ).run()
+    #expect(heard.withLock { $0 } == [.seconds(5), .seconds(17), .seconds(23)])
   }
 
   @Test("a queue that comes back in time is no loss")

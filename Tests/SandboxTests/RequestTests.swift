@@ -94,14 +94,15 @@ private func request(_ change: (inout SandboxRequest) -> Void = { _ in }) -> San
       })
     #expect(try ClientMessage(parsing: try sent.bytes) == sent)
     let causes: [ExitCause] = [
-      .exited(code: 7), .signal(9), .timeout, .oom, .cancelled,
+      .exited(code: 7), .signal(9), .timeout, .oom, .cancelled, .lapsed,
       .setupFailed(operation: "mount proc", object: "/proc", reason: "EPERM"),
     ]
     for cause in causes { #expect(ExitCause(json: cause.json) == cause) }
-    #expect(causes.map(\.shellCode) == [7, 137, 124, 137, 130, 125])
+    #expect(causes.map(\.shellCode) == [7, 137, 124, 137, 130, 130, 125])
     #expect(
       causes.map(\.description) == [
-        "exited 7", "signal 9", "timeout", "out of memory", "cancelled", "setup failed at mount proc /proc: EPERM",
+        "exited 7", "signal 9", "timeout", "out of memory", "cancelled", "its client's time ran out",
+        "setup failed at mount proc /proc: EPERM",
       ])
     #expect(ExitCause(json: ["cause": "nonsense"]) == nil)
     #expect(ExitCause(json: nil) == nil)

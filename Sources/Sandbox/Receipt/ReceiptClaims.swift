@@ -25,7 +25,7 @@ public enum ReceiptClaims {
     // What never ran has no walls to show.
     if case .setupFailed = cause, receipt["namespaces"] == nil { return found }
     // Ended before it was inspected, and so before its program.
-    if [.cancelled, .timeout].contains(cause), receipt["namespaces"] == nil { return found }
+    if [.cancelled, .timeout, .lapsed].contains(cause), receipt["namespaces"] == nil { return found }
     for name in namespaces {
       let inside = receipt["namespaces"]?[name]?.integer
       let host = receipt["host_namespaces"]?[name]?.integer

@@ -93,6 +93,7 @@ final class Activation: Sendable {
     // Making a sandbox is a matter of milliseconds, whatever its program may take.
     let readiness = ContinuousClock.now + Self.setupLimit
     var isReady = false
+    var term = request.term
     let sources = [
       sandbox.control.descriptor, connection.descriptor, cancellation.read,
     ]
@@ -100,7 +101,8 @@ final class Activation: Sendable {
     var early: [UInt8] = []
     while true {
       let readable: [Bool]
-      let end = isReady ? deadline : min(deadline, readiness)
+      var end = isReady ? deadline : min(deadline, readiness)
+      if let term { end = min(end, ContinuousClock.now + BootTime.now.duration(to: term)) }
       do throws(LinuxError) {
         try Faults.point("watch")
         readable = try waitReadable(sources, timeout: max(.zero, end - ContinuousClock.now))
@@ -146,11 +148,13 @@ final class Activation: Sendable {
         switch word(report) {
         case .signal(let signal) where isReady: try sandbox.relay(signal)
         case .signal(let signal): if early.count < 64 { early.append(signal) }
+        case .term(let later): if let before = term { term = max(before, later) }
         case .other: break
         case .end, .hungUp: return .cancelled
         }
       }
       if ContinuousClock.now >= deadline { return .timeout }
+      if let term, BootTime.now >= term { return .lapsed }
       if !isReady && ContinuousClock.now >= readiness {
         throw SetupFailure(
           LinuxError(
@@ -161,7 +165,7 @@ final class Activation: Sendable {
 
   private static let setupLimit = Duration.seconds(10)
 
-  private enum Word { case signal(UInt8), end, other, hungUp }
+  private enum Word { case signal(UInt8), term(BootTime), end, other, hungUp }
 
   /// The next thing that the client says. One that can't be read is a client of another mind: it is as if it had hung up.
   private func word(_ report: (Supervisor.Event) -> Void) -> Word {
@@ -169,6 +173,7 @@ final class Activation: Sendable {
       guard let packet = try connection.receive() else { return .hungUp }
       let message = try ClientMessage(parsing: packet.bytes)
       if message.end == true { return .end }
+      if let term = message.term { return .term(term) }
       return message.signal.flatMap { (1...64).contains($0) ? .signal(UInt8($0)) : nil } ?? .other
     } catch {
       report(.trouble("activation \(request.activationID) is ended, for its client's packet can't be read: \(error)"))

@@ -1,4 +1,5 @@
 import JSON
+import Linux
 
 /// From the client, one JSON object a packet. Written and read by hand, as the answers are: a sandbox waits for it.
 struct ClientMessage: Sendable, Hashable {
@@ -8,6 +9,8 @@ struct ClientMessage: Sendable, Hashable {
   var signal: Int32?
   /// Later: the sandbox is to end now; its receipt still comes.
   var end: Bool?
+  /// Later: the sandbox may live until then, and no longer.
+  var term: BootTime?
   // Or, first and last, a question or an order about sandboxes (`ControlRequests.swift`): which there are; what this one
   // should look like; whether its processes stand still.
   var list: Bool?
@@ -22,6 +25,7 @@ struct ClientMessage: Sendable, Hashable {
       members["spawn"] = try spawn?.json
       members["signal"] = signal.map { .integer(Int64($0)) }
       members["end"] = end.map { .bool($0) }
+      members["term"] = term.map { .integer($0.nanoseconds) }
       members["list"] = list.map { .bool($0) }
       members["inspect"] = inspect.map { .string($0) }
       members["freeze"] = freeze.map { .string($0) }
@@ -39,6 +43,7 @@ extension ClientMessage {
     signal = try fields.integer("signal").map { number throws(JSONError) in try fields.fit(number, "signal") }
     list = try fields.flag("list")
     end = try fields.flag("end")
+    term = try fields.integer("term").map { BootTime(nanoseconds: $0) }
     inspect = try fields.text("inspect")
     freeze = try fields.text("freeze")
     thaw = try fields.text("thaw")
@@ -59,6 +64,7 @@ extension SandboxRequest {
       members["workingDirectory"] = workingDirectory.map { .string($0) }
       members["workspace"] = workspace.map { .string($0) }
       if hasSecrets { members["secrets"] = true }
+      members["term"] = term.map { .integer($0.nanoseconds) }
       if let tightening { members["tightening"] = try JSONValue(parsing: try JSON.encode(tightening)) }
       return .object(members)
     }
@@ -86,6 +92,7 @@ extension SandboxRequest {
     workingDirectory = try fields.text("workingDirectory")
     workspace = try fields.text("workspace")
     if let flag = try fields.flag("secrets") { hasSecrets = flag }
+    term = try fields.integer("term").map { BootTime(nanoseconds: $0) }
     if let value = fields.value["tightening"] {
       tightening = try JSON.decode(Tightening.self, from: value.compactBytes)
     }

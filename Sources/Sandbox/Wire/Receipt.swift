@@ -7,6 +7,8 @@ public enum ExitCause: Sendable, Hashable {
   case timeout
   case oom
   case cancelled
+  /// Its client let the term pass: it stands still, or may no longer say that the sandbox may live.
+  case lapsed
   /// The program never ran: which operation failed, on what, with which errno text.
   case setupFailed(operation: String, object: String, reason: String)
 }
@@ -20,6 +22,7 @@ extension ExitCause {
     case .timeout: ["cause": "timeout"]
     case .oom: ["cause": "oom"]
     case .cancelled: ["cause": "cancelled"]
+    case .lapsed: ["cause": "lapsed"]
     case .setupFailed(let operation, let object, let reason):
       ["cause": "setup failed", "operation": .string(operation), "object": .string(object), "reason": .string(reason)]
     }
@@ -32,6 +35,7 @@ extension ExitCause {
     case "timeout": self = .timeout
     case "oom": self = .oom
     case "cancelled": self = .cancelled
+    case "lapsed": self = .lapsed
     case "setup failed":
       self = .setupFailed(
         operation: json?["operation"]?.string ?? "", object: json?["object"]?.string ?? "",
@@ -47,7 +51,7 @@ extension ExitCause {
     case .signal(let number): Int32(128 + number)
     case .timeout: 124
     case .oom: 137
-    case .cancelled: 130
+    case .cancelled, .lapsed: 130
     case .setupFailed: 125
     }
   }
@@ -62,6 +66,7 @@ extension ExitCause: CustomStringConvertible {
     case .timeout: "timeout"
     case .oom: "out of memory"
     case .cancelled: "cancelled"
+    case .lapsed: "its client's time ran out"
     case .setupFailed(let operation, let object, let reason):
       "setup failed at \(operation)\(object.isEmpty ? "" : " \(object)"): \(reason)"
     }

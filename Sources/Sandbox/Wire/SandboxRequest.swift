@@ -27,6 +27,8 @@ public struct SandboxRequest: Sendable, Hashable {
   public var workspace: String?
   /// What else the request gives up of its profile; nil for nothing.
   public var tightening: Tightening?
+  /// The supervisor ends the sandbox then, unless its client puts that off; nil: only the time limit counts.
+  public var term: BootTime?
 
   /// A TCP port of the gateway address that is open for this activation alone.
   public struct Listener: Sendable, Hashable {
@@ -115,7 +117,7 @@ public protocol SandboxLauncher: Sendable {
   ///   - files: contents of `request.files`, in that order.
   ///   - serve: called once, before the program starts, with a listening socket per `request.listeners` name
   ///     (the callee owns the descriptors).
-  ///   - end: ends the sandbox from elsewhere, with a receipt; nil for nobody who would.
+  ///   - end: ends the sandbox from elsewhere, with a receipt, and says its term; nil for nobody who would.
   func run(
     _ request: SandboxRequest, files: [[UInt8]], input: [UInt8], outputLimit: Int, end: SandboxEnd?,
     serve: @escaping @Sendable ([String: Int32]) async throws -> Void

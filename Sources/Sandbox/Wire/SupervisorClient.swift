@@ -51,6 +51,11 @@ public final class SandboxConnection: Sendable {
     try socket.send(try ClientMessage(end: true).bytes)
   }
 
+  /// Puts off when the supervisor ends the sandbox, for a request with a term.
+  public func postpone(to term: BootTime) throws {
+    try socket.send(try ClientMessage(term: term).bytes)
+  }
+
   /// Waits for the next answer. Throws `SandboxRefused` where the supervisor would not, or went away.
   public func next() throws -> Answer {
     guard let packet = try socket.receive() else {

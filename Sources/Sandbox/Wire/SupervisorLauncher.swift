@@ -43,12 +43,15 @@ public struct SupervisorLauncher: SandboxLauncher {
       let (outRead, outWrite) = try makePipe()
       let (errorRead, errorWrite) = try makePipe()
       // A sealed file, not a pipe: nobody has to feed it, and a program that never reads can't block us.
+      var request = request
+      if let term = end?.term { request.term = term }
       let inputFile = try Descriptor.sealed(input, name: "stdin")
       try inputFile.rewind()
       try connection.spawn(
         request, streams: [inputFile, outWrite, errorWrite], files: files)
       // The order must not overtake the request.
-      try end?.attach { try connection.end() }
+      try end?.attach(
+        requested: request.term, end: { try connection.end() }, postpone: { try connection.postpone(to: $0) })
       outWrite.close()
       errorWrite.close()
       let output = Collector(limit: outputLimit, keepsEnd: false)
