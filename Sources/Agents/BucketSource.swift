@@ -31,15 +31,16 @@ public struct BucketSource: DefinitionSource, DefinitionFiles {
   /// See `DefinitionSource`.
   public func list() async throws -> [String] { try await listAgents() }
   /// See `DefinitionSource`.
+  public func walk(_ visit: ([String]) async throws -> Void) async throws { try await walkAgents(visit) }
+  /// See `DefinitionSource`.
   public func load(_ agentID: String) async throws -> LoadedAgent { try await loadAgent(agentID) }
 
   /// ListObjectsV2 with a delimiter: one common prefix for each directory, a thousand a page.
-  func agentNames() async throws -> [String] {
+  func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws {
     let prefix = "agents/"
-    var names: [String] = []
     var token: String?
     // A server that hands out tokens for ever must not hold us for ever.
-    for _ in 0..<1000 {
+    for _ in 0..<10_000 {
       var query = [("list-type", "2"), ("prefix", prefix), ("delimiter", "/")]
       if let token { query.append(("continuation-token", token)) }
       let answer = try await get("/\(bucket)", query: query, key: prefix)
@@ -49,10 +50,10 @@ public struct BucketSource: DefinitionSource, DefinitionFiles {
           name: bucket, key: prefix, problem: "the answer to ListObjectsV2 is not an S3 listing",
           hint: "check that r2.endpoint is the S3 endpoint")
       }
-      for entry in page.prefixes where entry.hasPrefix(prefix) && entry.hasSuffix("/") {
-        names.append(String(entry.dropFirst(prefix.count).dropLast()))
-      }
-      guard let next = page.nextToken else { return names }
+      try await visit(
+        page.prefixes.filter { $0.hasPrefix(prefix) && $0.hasSuffix("/") }
+          .map { String($0.dropFirst(prefix.count).dropLast()) })
+      guard let next = page.nextToken else { return }
       token = next
     }
     throw DefinitionError.bucket(

@@ -31,6 +31,8 @@ public final class CachingSource: DefinitionSource {
 
   /// Not kept: a new agent is seen at once.
   public func list() async throws -> [String] { try await source.list() }
+  /// See `DefinitionSource`.
+  public func walk(_ visit: ([String]) async throws -> Void) async throws { try await source.walk(visit) }
 
   /// The kept definition while it is fresh, else a new one. A definition that is gone is gone: only one that can't be
   /// read or is wrong leaves the last good one in use.

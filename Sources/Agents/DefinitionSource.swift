@@ -4,8 +4,21 @@ import YAML
 public protocol DefinitionSource: Sendable {
   /// Ids of all agents, sorted. `DefinitionError` where they can't be listed.
   func list() async throws -> [String]
+  /// The same ids in no order, at most a thousand at a time: what a million agents can be counted through without holding them.
+  /// `DefinitionError` where they can't be listed; else what `visit` throws.
+  func walk(_ visit: ([String]) async throws -> Void) async throws
   /// One agent with its system prompt and skills. `DefinitionError` where it isn't there or isn't right.
   func load(_ agentID: String) async throws -> LoadedAgent
+}
+
+extension DefinitionSource {
+  /// The list in parts, for sources that hold it anyway.
+  public func walk(_ visit: ([String]) async throws -> Void) async throws {
+    let all = try await list()
+    for start in stride(from: 0, to: all.count, by: 1000) {
+      try await visit(Array(all[start..<min(start + 1000, all.count)]))
+    }
+  }
 }
 
 /// A definition that can't be had, in words that say what to do.
@@ -51,8 +64,8 @@ public enum DefinitionError: Error, Sendable, Hashable, CustomStringConvertible 
 protocol DefinitionFiles: Sendable {
   /// What errors call the whole: a directory's path, a bucket's name.
   var place: String { get }
-  /// Names of the directories under `agents/`.
-  func agentNames() async throws -> [String]
+  /// Names of the directories under `agents/`, at most a thousand at a time, in no order.
+  func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws
   /// A file's bytes; nil where there is none. `path` consists of checked parts.
   func read(_ path: String) async throws -> [UInt8]?
   /// How errors name a file.
@@ -61,7 +74,16 @@ protocol DefinitionFiles: Sendable {
 
 extension DefinitionFiles {
   func listAgents() async throws -> [String] {
-    try await agentNames().filter(AgentDefinition.isID).sorted()
+    var all: [String] = []
+    try await walkAgents { all += $0 }
+    return all.sorted()
+  }
+
+  func walkAgents(_ visit: ([String]) async throws -> Void) async throws {
+    try await eachAgentNames { names in
+      let ids = names.filter(AgentDefinition.isID)
+      if !ids.isEmpty { try await visit(ids) }
+    }
   }
 
   func loadAgent(_ id: String) async throws -> LoadedAgent {

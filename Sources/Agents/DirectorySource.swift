@@ -14,11 +14,13 @@ public struct DirectorySource: DefinitionSource, DefinitionFiles {
   /// See `DefinitionSource`.
   public func list() async throws -> [String] { try await listAgents() }
   /// See `DefinitionSource`.
+  public func walk(_ visit: ([String]) async throws -> Void) async throws { try await walkAgents(visit) }
+  /// See `DefinitionSource`.
   public func load(_ agentID: String) async throws -> LoadedAgent { try await loadAgent(agentID) }
 
   func name(_ path: String) -> String { place.hasSuffix("/") ? place + path : "\(place)/\(path)" }
 
-  func agentNames() throws -> [String] {
+  func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws {
     let agents = try open("agents", O_RDONLY | O_DIRECTORY)
     guard let agents else {
       throw DefinitionError.unreadable(
@@ -42,10 +44,14 @@ public struct DirectorySource: DefinitionSource, DefinitionFiles {
       if AgentDefinition.isID(name), fstatat(agents, "\(name)/config.yaml", &status, AT_SYMLINK_NOFOLLOW) == 0 {
         names.append(name)
       }
+      if names.count == 1000 {
+        try await visit(names)
+        names = []
+      }
       errno = 0
     }
     if errno != 0 { throw unreadable("agents", errno) }
-    return names
+    try await visit(names)
   }
 
   func read(_ path: String) throws -> [UInt8]? {

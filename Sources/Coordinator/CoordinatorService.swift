@@ -23,6 +23,8 @@ public final class CoordinatorService: Sendable {
     public var maintenanceInterval: Duration = .seconds(1)
     /// How often the staleness schedule is looked at.
     public var stalenessInterval: Duration = .seconds(10)
+    /// The shortest rest between two walks through the definitions; a rest is at least ten times as long as the walk was.
+    public var censusInterval: Duration = .seconds(30)
     /// The values given above.
     public init() {}
   }
@@ -123,6 +125,7 @@ public final class CoordinatorService: Sendable {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.pollWhileLeading() }
       group.addTask { await self.exploreWhileLeading() }
+      group.addTask { await self.countWhileLeading() }
     }
   }
 
@@ -172,6 +175,23 @@ public final class CoordinatorService: Sendable {
         logger.warning("the staleness schedule was not looked at", metadata: ["error": "\(error)"])
       }
       await pause(timing.stalenessInterval)
+    }
+  }
+
+  private func countWhileLeading() async {
+    while !Task.isCancelled, let fence = leader.fence {
+      let started = ContinuousClock.now
+      do {
+        try await census(fence)
+        await cache.listed()
+      } catch let error as RedisError {
+        redisFailed(error)
+      } catch is Deposed {
+        await pause(timing.campaignInterval)
+      } catch {
+        await cache.listingFailed(error)
+      }
+      await pause(max(timing.censusInterval, started.duration(to: .now) * 10))
     }
   }
 

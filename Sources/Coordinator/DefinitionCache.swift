@@ -17,10 +17,11 @@ actor DefinitionCache {
   private let logger: Logger
   private let now: @Sendable () -> ContinuousClock.Instant
   private var entries: [String: Entry] = [:]
-  private var ids: (all: Set<String>, until: ContinuousClock.Instant)?
   private var complaints: [String: String] = [:]
-  /// How long the list, and what could not be read, is believed.
+  /// How long what could not be read is believed.
   private static let doubt = Duration.seconds(30)
+  /// Definitions that are kept at once: of a million agents, few are met twice within a `cache_ttl`.
+  private static let limit = 1000
 
   init(
     _ source: any DefinitionSource, metrics: Metrics, logger: Logger,
@@ -32,17 +33,24 @@ actor DefinitionCache {
     self.now = now
   }
 
-  /// Ids of all agents; nil when the source can't be read and never could.
-  func list() async -> Set<String>? {
-    if let ids, now() < ids.until { return ids.all }
-    do {
-      let all = Set(try await source.list())
-      ids = (all, now() + Self.doubt)
-      complaints["", default: ""] = ""
-    } catch {
-      complain(about: "", "\(error)", "agent definitions can't be listed")
+  /// All ids, some at a time; whatever the source or `visit` throws.
+  nonisolated func walk(_ visit: ([String]) async throws -> Void) async throws { try await source.walk(visit) }
+
+  /// What is known of some agents, of which eight are read at a time.
+  nonisolated func agents(_ ids: [String]) async -> [String: KnownAgent] {
+    await withTaskGroup(of: (String, KnownAgent).self) { group in
+      var rest = ids.makeIterator()
+      for _ in 0..<8 {
+        guard let id = rest.next() else { break }
+        group.addTask { (id, await self.agent(id)) }
+      }
+      var known: [String: KnownAgent] = [:]
+      for await (id, agent) in group {
+        known[id] = agent
+        if let next = rest.next() { group.addTask { (next, await self.agent(next)) } }
+      }
+      return known
     }
-    return ids?.all
   }
 
   /// What is known of one agent.
@@ -51,22 +59,36 @@ actor DefinitionCache {
     guard WorkItem.isName(id) else { return .unknown }
     do {
       let definition = try await source.load(id).definition
-      entries[id] = Entry(agent: .defined(definition), until: now() + definition.cacheTTL)
+      keep(Entry(agent: .defined(definition), until: now() + definition.cacheTTL), id)
       complaints[id] = nil
       return .defined(definition)
+    } catch DefinitionError.noSuchAgent, DefinitionError.badID {
+      complaints[id] = nil
+      keep(Entry(agent: .unknown, until: now() + Self.doubt), id)
+      return .unknown
     } catch {
-      let all = await list()
-      if let all, !all.contains(id) {
-        entries[id] = Entry(agent: .unknown, until: now() + Self.doubt)
-        return .unknown
-      }
       complain(about: id, "\(error)", "agent definition can't be read")
       var agent = KnownAgent.broken
       if case .defined(let older) = entries[id]?.agent { agent = .defined(older) }
-      entries[id] = Entry(agent: agent, until: now() + Self.doubt)
+      keep(Entry(agent: agent, until: now() + Self.doubt), id)
       return agent
     }
   }
+
+  private func keep(_ entry: Entry, _ id: String) {
+    if entries.count >= Self.limit, entries[id] == nil {
+      // Half at once, those that would be read again soonest: cheap for each.
+      for old in entries.sorted(by: { $0.value.until < $1.value.until }).prefix(Self.limit / 2) {
+        entries[old.key] = nil
+      }
+    }
+    entries[id] = entry
+  }
+
+  /// The list could not be read.
+  func listingFailed(_ error: any Error) { complain(about: "", "\(error)", "agent definitions can't be listed") }
+  /// The list was read to its end.
+  func listed() { complaints[""] = nil }
 
   private func complain(about id: String, _ reason: String, _ message: Logger.Message) {
     metrics.increment("botburrow_definition_errors_total", [("agent", id)])

@@ -17,14 +17,13 @@ public func staleThreshold(of definition: AgentDefinition, default threshold: Du
 /// the Hub does not call it stale.
 /// - Parameters:
 ///   - thresholds: by agent, in the unit of `now`: seconds.
-///   - stale: the Hub's list.
+///   - stale: the Hub's list, by id.
 ///   - now: seconds since 1970.
 public func firstDue(
-  _ thresholds: [String: Double], stale: [HubAgent], now: Double
+  _ thresholds: [String: Double], stale: [String: HubAgent], now: Double
 ) -> [(agentID: String, at: Double)] {
-  let known = Dictionary(stale.map { ($0.id, $0) }) { first, _ in first }
-  return thresholds.sorted { $0.key < $1.key }.map { id, threshold in
-    guard let agent = known[id] else { return (id, now + threshold) }
+  thresholds.sorted { $0.key < $1.key }.map { id, threshold in
+    guard let agent = stale[id] else { return (id, now + threshold) }
     return (id, agent.lastActivatedAt.flatMap(ISO8601.seconds).map { $0 + threshold } ?? now)
   }
 }

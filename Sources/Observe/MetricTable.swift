@@ -58,6 +58,7 @@ public struct MetricDescription: Sendable {
     .init("botburrow_leased", .gauge, "Activations that run under a lease, in all runners.", labels: ["pool"]),
     .init("botburrow_parked", .gauge, "Work items that wait because their agent is busy."),
     .init("botburrow_retries", .gauge, "Work items that wait for their next attempt."),
+    .init("botburrow_staleness_tick_seconds", .gauge, "How long the last look at the staleness schedule took."),
     .init("botburrow_staleness_debt", .gauge, "Agents whose exploration is overdue."),
     .init("botburrow_leader", .gauge, "1 where this coordinator leads, else 0."),
     .init("botburrow_polls_total", .counter, "Polls of the Hub by the coordinator, by result.", labels: ["result"]),

@@ -124,9 +124,22 @@ extension WorkQueue {
     try await schedule("remove", agentIDs.map { ($0, 0) }, fence)
   }
 
-  /// All agents on the schedule.
-  public func scheduledAgents() async throws(RedisError) -> [String] {
-    try await connection.command(["ZRANGE", "botburrow:stale", 0, -1]).array?.compactMap(\.string) ?? []
+  /// Which of these agents neither have a due time nor are noted as quiet.
+  public func unscheduled(_ agentIDs: [String]) async throws(RedisError) -> [String] {
+    var new: [String] = []
+    for start in stride(from: 0, to: agentIDs.count, by: 1000) {
+      let part = agentIDs[start..<min(start + 1000, agentIDs.count)]
+      let reply = try await connection.script(Scripts.unscheduled, arguments: part.map { RedisArgument($0) })
+      guard let ids = reply.array else { throw unexpected("unscheduled", reply) }
+      new += ids.compactMap(\.string)
+    }
+    return new
+  }
+
+  /// Notes that agents don't explore, until their definition is to be looked at again (seconds since 1970). False: another
+  /// coordinator leads.
+  public func noteQuiet(_ until: [(agentID: String, at: Double)], fence: Fence) async throws(RedisError) -> Bool {
+    try await schedule("quiet", until, fence)
   }
 
   /// The most overdue agents, oldest first; each is offered again after `hold`, unless it is given another due time by then.

@@ -9,6 +9,7 @@ enum Scripts {
   static let enqueue = script(PackageResources.enqueue_lua)
   static let lead = script(PackageResources.lead_lua)
   static let schedule = script(PackageResources.schedule_lua)
+  static let unscheduled = script(PackageResources.unscheduled_lua)
   static let takeDue = script(PackageResources.take_due_lua)
   static let status = script(PackageResources.status_lua)
   static let dead = script(PackageResources.dead_lua)

@@ -25,7 +25,9 @@ final class Definitions: DefinitionSource {
   }
   func list() async throws -> [String] { all.withLock { $0.keys.sorted() } }
   func load(_ agentID: String) async throws -> LoadedAgent {
-    guard let known = all.withLock({ $0[agentID] }) else { throw Broken(description: "no such agent") }
+    guard let known = all.withLock({ $0[agentID] }) else {
+      throw DefinitionError.noSuchAgent(id: agentID, place: "here")
+    }
     guard let definition = known else {
       throw Broken(description: "agents/\(agentID)/config.yaml:1:1: 'name' is missing")
     }
@@ -122,6 +124,7 @@ final class LogBook: Sendable {
       timing.campaignInterval = .milliseconds(20)
       timing.maintenanceInterval = .milliseconds(20)
       timing.stalenessInterval = .milliseconds(20)
+      timing.censusInterval = .milliseconds(20)
       return CoordinatorService(
         configuration: configuration, queue: WorkQueue(server.url), hub: hub, definitions: Definitions(definitions),
         metrics: metrics, logger: log.logger, timing: timing)
@@ -312,7 +315,7 @@ final class LogBook: Sendable {
     ]
     try await running([bench.service(definitions)]) {
       try await bench.until("an exploration") { try await bench.queue.status().counts["enqueued"] == 1 }
-      #expect(try await Set(bench.queue.scheduledAgents()) == ["rested", "active"])
+      #expect(try await bench.queue.unscheduled(["rested", "active", "quiet", "broken"]) == ["broken"])
       let lease = try await bench.lease(.exploration)
       #expect(lease.item.agentID == "rested")
       #expect(lease.item.taskType == .exploration)

@@ -111,7 +111,9 @@ import Work
   @Test func theHubsLastActivationGivesTheFirstDueTime() {
     let due = firstDue(
       ["active": 100, "never": 100, "rested": 100],
-      stale: [HubAgent(id: "never"), HubAgent(id: "rested", lastActivatedAt: "1970-01-01T00:01:00Z")], now: 1000)
+      stale: [
+        "never": HubAgent(id: "never"), "rested": HubAgent(id: "rested", lastActivatedAt: "1970-01-01T00:01:00Z"),
+      ], now: 1000)
     #expect(due.map(\.agentID) == ["active", "never", "rested"])
     #expect(due.map(\.at) == [1100, 1000, 160])
   }

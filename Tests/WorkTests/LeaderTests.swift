@@ -139,6 +139,10 @@ import Work
     #expect(again.agentID == "a")
     #expect(abs((again.lastActivated ?? 0) - (try await bench.queue.takeDue(0, fence: fence)?.now ?? 1)) < 60)
     #expect(try await bench.queue.unschedule(["a", "b"], fence: fence))
-    #expect(try await Set(bench.queue.scheduledAgents()) == ["c", "later"])
+    #expect(try await bench.queue.unscheduled(["a", "b", "c", "later"]) == ["a", "b"])
+    // Those that don't explore are known too, for a while.
+    #expect(try await bench.queue.noteQuiet([("a", 1), ("b", far)], fence: fence))
+    #expect(try await bench.queue.unscheduled(["a", "b", "c", "new"]) == ["a", "new"])
+    #expect(try await bench.queue.unscheduled([]) == [])
   }
 }
