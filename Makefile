@@ -26,6 +26,9 @@ SOAK_SANDBOXES ?= 20000
 SOAK_KILLS ?= 2000
 # At each named step.
 SOAK_EACH ?= 20
+CHAOS_ITEMS ?= 2000
+# More of botburrow-chaos, such as '--seed 7 --mode no-keys'.
+CHAOS_ARGUMENTS ?=
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -64,6 +67,10 @@ soak: deps release ## 20,000 sandboxes in a row, 2,000 deaths, nothing left (as 
 	$(RELEASE)/botburrow-soak --release $(RELEASE) --debug .build/debug \
 	  --sandboxes $(SOAK_SANDBOXES) --kills $(SOAK_KILLS) --each $(SOAK_EACH)
 
+chaos: deps release ## break the running system at random while it answers 2,000 questions (as root; CHAOS_ITEMS, CHAOS_ARGUMENTS)
+	$(SWIFT_RELEASE) --product botburrow-chaos
+	$(RELEASE)/botburrow-chaos --programs $(RELEASE) --items $(CHAOS_ITEMS) $(CHAOS_ARGUMENTS)
+
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
 	$(SWIFT_RELEASE) --product botburrow-bench
 	$(SWIFT_RELEASE) --product botburrow-bench-mcp
@@ -97,4 +104,4 @@ machine-deps: ; @scripts/packages.sh $(MACHINE_PACKAGES)
 clean: ## remove what was built
 	rm -rf .build
 
-.PHONY: help demo test hostile tools machine soak bench lint format build release install deps test-deps bench-deps machine-deps clean
+.PHONY: help demo test hostile tools machine soak chaos bench lint format build release install deps test-deps bench-deps machine-deps clean

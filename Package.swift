@@ -147,6 +147,15 @@ let package = Package(
       name: "botburrow-soak", dependencies: ["Sandbox", "Linux", "CLinux", "Leftovers"], path: "Tests/Soak",
       swiftSettings: strict),
 
+    // `make chaos`: the whole system, broken at random while it answers.
+    room(
+      "Chaos", ["Addresses", "Linux", "CLinux", "Leftovers", "Redis", "JSON", "HTTPClient", "Observe"],
+      path: "Tests/Chaos"),
+    .executableTarget(
+      name: "botburrow-chaos", dependencies: ["Chaos", "JSON", arguments], path: "Tests/ChaosCommand",
+      swiftSettings: strict),
+    tests("ChaosTests", ["Chaos", "Linux"]),
+
     // Tests: one folder a target
     .target(
       name: "TestSupport", dependencies: ["CLinux", "JSON", "Redis", "Hub"], path: "Tests/TestSupport",
