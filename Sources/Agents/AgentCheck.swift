@@ -7,23 +7,17 @@ public struct AgentCheck: Sendable, Hashable {
 
   /// Looks at an agent.
   /// - Parameters:
-  ///   - executors: kinds of agent that this build can run.
   ///   - files: what the operator decided about servers and grants.
   ///   - profiles: names of sandbox profiles; nil where they aren't known here.
   ///   - tool: what the definition asks for that the agent's tool can't do, for whoever knows the tools.
   ///   - sandbox: what is wrong with what the definition asks of its sandbox, for whoever knows the profiles.
   public init(
-    _ agent: LoadedAgent, executors: [AgentDefinition.Kind], operator files: OperatorFiles = OperatorFiles(),
-    profiles: Set<String>? = nil, tool: (AgentDefinition) -> [String] = { _ in [] },
+    _ agent: LoadedAgent, operator files: OperatorFiles = OperatorFiles(), profiles: Set<String>? = nil,
+    tool: (AgentDefinition) -> [String] = { _ in [] },
     sandbox: (AgentDefinition) -> [String] = { _ in [] }
   ) {
     let definition = agent.definition
     var problems: [String] = []
-    if !executors.contains(definition.kind) {
-      problems.append(
-        "type '\(definition.kind.rawValue)' has no executor yet; available: "
-          + executors.map(\.rawValue).joined(separator: ", "))
-    }
     let granted = GrantedServers(definition, skills: agent.skills, operator: files)
     for server in granted.missing { problems.append("MCP server '\(server.name)': \(server.reason)") }
     if definition.mcpServers.contains(where: { $0.name == "hub" }), !granted.hasHub {

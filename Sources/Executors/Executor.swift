@@ -25,25 +25,30 @@ extension Executor {
 /// The executors that there are.
 public enum Executors {
   /// One of each kind.
-  public static let all: [any Executor] = [
-    NativeExecutor(), ClaudeCodeExecutor(), CodexExecutor(), AiderExecutor(), GooseExecutor(), OpenCodeExecutor(),
-    CustomExecutor(),
-  ]
-  /// Kinds of agent that can be run.
-  public static var kinds: [AgentDefinition.Kind] { all.map { type(of: $0).kind } }
+  public static let all: [any Executor] = AgentDefinition.Kind.allCases.map(executor)
 
-  /// The executor for an agent, or an error that names those that there are, or what the agent's tool can't do.
-  public static func executor(for agent: AgentDefinition) throws(ExecutorError) -> any Executor {
-    guard let executor = all.first(where: { type(of: $0).kind == agent.kind }) else {
-      throw .notAvailable(agentID: agent.id, kind: agent.kind, available: kinds)
+  /// The executor of a kind of agent.
+  public static func executor(of kind: AgentDefinition.Kind) -> any Executor {
+    switch kind {
+    case .native: NativeExecutor()
+    case .claudeCode: ClaudeCodeExecutor()
+    case .codex: CodexExecutor()
+    case .aider: AiderExecutor()
+    case .goose: GooseExecutor()
+    case .opencode: OpenCodeExecutor()
+    case .custom: CustomExecutor()
     }
-    if let problem = type(of: executor).problems(agent).first { throw .cannot(agentID: agent.id, problem) }
-    return executor
   }
 
-  /// What the agent's tool can't do of what its definition asks for; empty also for kinds without an executor.
+  /// The executor for an agent, or an error that says what the agent's tool can't do.
+  public static func executor(for agent: AgentDefinition) throws(ExecutorError) -> any Executor {
+    if let problem = problems(agent).first { throw .cannot(agentID: agent.id, problem) }
+    return executor(of: agent.kind)
+  }
+
+  /// What the agent's tool can't do of what its definition asks for.
   public static func problems(_ agent: AgentDefinition) -> [String] {
-    all.first { type(of: $0).kind == agent.kind }.map { type(of: $0).problems(agent) } ?? []
+    type(of: executor(of: agent.kind)).problems(agent)
   }
 }
 
@@ -71,11 +76,13 @@ public struct ExecutorContext: Sendable, Hashable {
   public var servers: [Server]
   /// The model gateway; nil where the agent has no provider that the operator configured.
   public var model: ModelAccess?
+  /// When its sandbox is ended; nil where only its profile knows.
+  public var timeout: Duration?
 
   /// A context of its parts.
   public init(
     agent: LoadedAgent, activationID: String, taskType: String, postID: String?, prompt: String, systemText: String,
-    contextJSON: [UInt8], gatewayToken: String, servers: [Server], model: ModelAccess? = nil
+    contextJSON: [UInt8], gatewayToken: String, servers: [Server], model: ModelAccess? = nil, timeout: Duration? = nil
   ) {
     self.agent = agent
     self.activationID = activationID
@@ -87,6 +94,7 @@ public struct ExecutorContext: Sendable, Hashable {
     self.gatewayToken = gatewayToken
     self.servers = servers
     self.model = model
+    self.timeout = timeout
   }
 }
 
@@ -196,8 +204,6 @@ public struct AgentAnswer: Sendable, Hashable {
 
 /// An agent that can't be started, in words that say what to do.
 public enum ExecutorError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// No executor for this kind.
-  case notAvailable(agentID: String, kind: AgentDefinition.Kind, available: [AgentDefinition.Kind])
   /// `executor` is missing from the definition.
   case noCommand(agentID: String)
   /// The definition sets a variable that belongs to the executor.
@@ -214,9 +220,6 @@ public enum ExecutorError: Error, Sendable, Hashable, CustomStringConvertible {
   /// One sentence.
   public var description: String {
     switch self {
-    case .notAvailable(let agentID, let kind, let available):
-      "agent '\(agentID)' is of type '\(kind.rawValue)', whose executor isn't available yet; available: "
-        + available.map(\.rawValue).joined(separator: ", ")
     case .noCommand(let agentID):
       "agent '\(agentID)' is of type 'custom' and has no 'executor.command'; name the program to run there"
     case .reservedVariable(let agentID, let name):

@@ -42,7 +42,7 @@ public struct NativeExecutor: Executor {
     brief.limits.iterations = agent.maxIterations
     // The gateway counts the same tokens; the loop's own count lets it end with a sentence.
     brief.limits.tokens = context.model?.maxTokens ?? 1_000_000_000
-    if let timeout = agent.sandbox.timeout {
+    if let timeout = context.timeout {
       // The loop ends by itself before its sandbox is ended, and says what it has.
       brief.limits.seconds = min(brief.limits.seconds, timeout / .seconds(1) * 0.9)
     }

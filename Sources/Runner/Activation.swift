@@ -27,11 +27,11 @@ public struct ActivationEnd: Sendable {
   /// The word in `botburrow_activations_total{status}`.
   public var status: String { failure?.status.rawValue ?? "success" }
   /// The sandbox's receipt, where a sandbox was made.
-  public var sandbox: Receipt? { ran?.result.receipt }
+  public var sandbox: Receipt? { ran?.result?.receipt }
   /// How its tool servers ended, each with its sandbox's receipt.
   public var toolServers: [JSONValue] { ran?.sidecars.map(\.json) ?? [] }
   /// The last part of what the agent wrote on standard error.
-  public var errorOutput: [UInt8] { ran?.result.errorOutput ?? [] }
+  public var errorOutput: [UInt8] { ran?.result?.errorOutput ?? [] }
 }
 
 /// One activation of one agent, from its definition to its receipt.
@@ -90,29 +90,18 @@ struct Activation: Sendable {
     let ledger = ActivationLedger()
 
     let started = services.time.now()
-    let ran: Ran
-    do throws(ActivationFailure) {
-      ran = try await run(launch, ledger: ledger, model: model)
-    } catch {
-      guard let model, model.usage.total > 0 || error.status == .budget else { throw error }
-      // What it used before it was ended is used all the same.
-      var usage = Consumption(
-        prepared, task: task, usage: nil, seconds: started.duration(to: services.time.now()) / .seconds(1))
-      usage.count(model)
-      end.consumption = usage
-      if posts, error.status != .cancelled { await report(usage) }
-      throw error
-    }
+    let ran = await run(launch, ledger: ledger, model: model)
     end.ran = ran
     let seconds = started.duration(to: services.time.now()) / .seconds(1)
 
-    let said = Said.read(ran.result, with: launch.executor, verdict: model?.verdict)
+    let said = ran.result.map { Said.read($0, with: launch.executor, verdict: model?.verdict) } ?? Said()
     var usage = Consumption(prepared, task: task, usage: said.usage, seconds: seconds)
     usage.count(model)
-    end.consumption = usage
-    if let failure = said.failure {
+    // An attempt that never ran used nothing.
+    if ran.result != nil || (model?.usage.total ?? 0) > 0 { end.consumption = usage }
+    if let failure = ran.failure ?? said.failure {
       // What a failed attempt used was used all the same.
-      if posts, failure.status != .cancelled { await report(usage) }
+      if posts, failure.status != .cancelled, let usage = end.consumption { await report(usage) }
       throw failure
     }
     end.answer = said.text

@@ -97,3 +97,15 @@ func first(of waits: (@Sendable () async -> Void)...) async {
     group.cancelAll()
   }
 }
+
+/// Runs `body` to its end also where the task is cancelled meanwhile: of that it hears by the latch, and what it has to bring
+/// to an end isn't cancelled under its hands.
+func toItsEnd<Value: Sendable>(_ body: @escaping @Sendable (_ cancelled: Latch) async -> Value) async -> Value {
+  let cancelled = Latch()
+  let whole = Task { await body(cancelled) }
+  return await withTaskCancellationHandler {
+    await whole.value
+  } onCancel: {
+    cancelled.open()
+  }
+}

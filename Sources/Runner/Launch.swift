@@ -36,6 +36,7 @@ struct Launch: Sendable {
     let granted = granted ?? GrantedServers(definition, operator: OperatorFiles())
     let hasHubTools = granted.hasHub
     let servers = Self.listeners(granted, policy)
+    let timeout = policy.timeout(of: definition)
     let plan: ExecutorPlan
     do throws(ExecutorError) {
       executor = try Executors.executor(for: definition)
@@ -53,7 +54,7 @@ struct Launch: Sendable {
           model: dialects.map {
             ModelAccess(
               url: "http://\(gatewayAddress):\(policy.modelPort)", dialects: $0, maxTokens: policy.maxTokens)
-          }))
+          }, timeout: timeout))
     } catch {
       throw .dead("\(error)")
     }
@@ -66,7 +67,7 @@ struct Launch: Sendable {
       limits: choice.limits,
       workingDirectory: plan.workingDirectory, workspace: definition.memory.enabled ? definition.id : nil)
     if dialects != nil { request.listeners.append(.init(name: "model", port: policy.modelPort)) }
-    request.limits.timeoutSeconds = [choice.timeout, policy.timeout].compactMap { $0 }.min().map { $0 / .seconds(1) }
+    request.limits.timeoutSeconds = timeout.map { $0 / .seconds(1) }
     request.limits.workspaceBytes = definition.memory.enabled ? definition.memory.maxSizeMiB << 20 : nil
     request.tightening = choice.tightening
     effectLimits = definition.limits

@@ -66,7 +66,7 @@ extension Prompt.Bounds {
   init(_ definition: AgentDefinition, _ policy: RunnerPolicy) {
     // A program without a model has no tokens to spend.
     tokens = definition.brain.model == "none" ? nil : policy.maxTokens
-    time = [definition.sandbox.timeout, policy.timeout].compactMap { $0 }.min()
+    time = policy.timeout(of: definition)
   }
 }
 

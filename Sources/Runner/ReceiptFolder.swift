@@ -43,7 +43,7 @@ public struct ReceiptError: Error, Sendable, Hashable, CustomStringConvertible {
 extension Activation {
   /// The sandbox's receipt with what the runner knows beside it.
   func receipt(_ end: ActivationEnd) -> JSONValue {
-    var receipt = end.ran?.result.receipt.json.object ?? [:]
+    var receipt = end.sandbox?.json.object ?? [:]
     receipt["activation_id"] = .string(task.activationID)
     receipt["agent_id"] = .string(task.agentID)
     receipt["attempt"] = .integer(Int64(task.attempt))

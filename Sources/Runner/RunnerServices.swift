@@ -96,8 +96,16 @@ public struct RunnerPolicy: Sendable, Hashable {
 
   /// The longest that an agent may run; its definition may say less.
   public var timeout: Duration?
-  /// How much longer than `timeout` the supervisor may take until it is given up.
+  /// How much longer than its time limit a sandbox may take until we have it ended.
   public var supervisorGrace: Duration = .seconds(30)
+  /// How long a receipt may take once we had its sandbox ended. A lease that is lost waits as long.
+  public var receiptGrace: Duration = .seconds(5)
+
+  /// How long this agent may run, as far as the runner knows: its definition and `timeout` both count. Its profile may say
+  /// less.
+  public func timeout(of definition: AgentDefinition) -> Duration? {
+    [definition.sandbox.timeout, timeout].compactMap { $0 }.min()
+  }
 
   /// The standard bounds.
   public init() {}

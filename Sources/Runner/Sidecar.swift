@@ -137,20 +137,22 @@ final class Sidecar: Sendable {
   }
 
   /// Ends it: the end of its input, then TERM, then KILL, with a wait after each. Nil where it was never there.
-  func stop() async -> SidecarEnd? {
+  /// - Parameter now: KILL at once.
+  func stop(now: Bool = false) async -> SidecarEnd? {
     let task = started.withLock { $0 }
     task?.cancel()
     // A start that is under way comes to its end, so that nothing it made is left.
     let client = try? await task?.value
-    let end = await end(client)
+    let end = await end(client, now: now)
     await proxy.withLock { $0 }?.stop()
     return end
   }
 
-  private func end(_ client: StdioClient?) async -> SidecarEnd? {
+  private func end(_ client: StdioClient?, now: Bool) async -> SidecarEnd? {
     guard let running = running.withLock({ $0 }) else { return nil }
     client?.closeInput()
-    for signal in [SIGTERM, SIGKILL, 0] {
+    if now { running.sandbox.signal(SIGKILL) }
+    for signal in now ? [0] : [SIGTERM, SIGKILL, 0] {
       let grace = tools.endGrace
       await first(of: { await running.hasEnded.wait() }, { try? await self.time.sleep(grace) })
       if running.hasEnded.isOpen { break }

@@ -68,11 +68,12 @@ final class ToolServers: Sendable {
   }
 
   /// Ends all of them at once, and tells how each ended.
-  func stop() async -> [SidecarEnd] {
+  /// - Parameter now: without the time to end by themselves.
+  func stop(now: Bool = false) async -> [SidecarEnd] {
     await withTaskGroup(of: SidecarEnd?.self) { group in
       for member in members.values {
         guard let sidecar = member.sidecar else { continue }
-        group.addTask { await sidecar.stop() }
+        group.addTask { await sidecar.stop(now: now) }
       }
       var ends: [SidecarEnd] = []
       for await end in group { if let end { ends.append(end) } }

@@ -103,7 +103,7 @@ struct AgentsCheck: ParsableCommand {
     do {
       let agent = try await source.load(id)
       let check = AgentCheck(
-        agent, executors: Executors.kinds, operator: files, profiles: profiles.map { Set($0.names()) },
+        agent, operator: files, profiles: profiles.map { Set($0.names()) },
         tool: Executors.problems,
         sandbox: { definition in
           profiles.map { definition.sandbox.problems(in: $0, standard: definition.kind.profile) } ?? []

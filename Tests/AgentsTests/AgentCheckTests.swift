@@ -7,7 +7,7 @@ import YAML
   @Test func nothingToComplainAbout() throws {
     let definition = try AgentDefinition.parse(definition().utf8, id: "test-agent", file: "f")
     let check = AgentCheck(
-      LoadedAgent(definition: definition, systemPrompt: "x", skills: []), executors: [.custom], profiles: ["default"])
+      LoadedAgent(definition: definition, systemPrompt: "x", skills: []), profiles: ["default"])
     #expect(check.problems == [])
     #expect(
       check.summary == [
@@ -29,11 +29,10 @@ import YAML
     let skill = Skill(name: "post", requiresGrants: [Grant(service: "hub", permission: "write")], body: "")
     let check = AgentCheck(
       LoadedAgent(definition: definition, systemPrompt: "", skills: [skill], file: "agents/test-agent/config.yaml"),
-      executors: [.custom], profiles: ["default", "coding"])
+      profiles: ["default", "coding"])
     #expect(
       check.problems
         == [
-          "type 'goose' has no executor yet; available: custom",
           "MCP server 'github': it isn't in the operator's mcp-servers.yaml; known here: hub",
           "skill 'post' requires grant 'hub:write', which the agent doesn't hold",
           "sandbox profile 'missing' doesn't exist; there are: coding, default",
@@ -47,7 +46,7 @@ import YAML
     var definition = try AgentDefinition.parse(definition().utf8, id: "test-agent", file: "f")
     definition.sandbox.withoutNetwork = true
     let check = AgentCheck(
-      LoadedAgent(definition: definition, systemPrompt: "x", skills: [], file: "f"), executors: [.custom],
+      LoadedAgent(definition: definition, systemPrompt: "x", skills: [], file: "f"),
       profiles: ["default"], sandbox: { ["'pids' is \($0.sandbox.pids ?? 0), more than there are"] })
     #expect(
       check.problems == [

@@ -193,7 +193,7 @@ private func messages(_ text: String, id: String = "test-agent") -> String? {
     let agents = try await source.list()
     #expect(agents == ["echo-agent", "librarian"])
     for agent in agents {
-      let check = AgentCheck(try await source.load(agent), executors: [.custom], profiles: ["default"])
+      let check = AgentCheck(try await source.load(agent), profiles: ["default"])
       #expect(check.problems == [])
     }
   }

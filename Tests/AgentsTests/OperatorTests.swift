@@ -227,7 +227,7 @@ private func grants(_ texts: String...) throws -> [Grant] { try texts.map(grant)
       definition: definition(try grants("github:*", "github:write"), [.named("github"), .named("brave")]),
       systemPrompt: "p",
       skills: [])
-    let check = AgentCheck(agent, executors: [.native], operator: files)
+    let check = AgentCheck(agent, operator: files)
     #expect(
       check.problems == [
         "config.yaml: MCP server 'brave': it isn't in the operator's mcp-servers.yaml; known here: github, hub",

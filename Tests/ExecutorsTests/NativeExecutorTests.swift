@@ -7,7 +7,8 @@ import Testing
 @testable import Executors
 
 private func context(
-  dialects: Set<ModelDialect>? = [.anthropic], _ change: (inout AgentDefinition) -> Void = { _ in }
+  dialects: Set<ModelDialect>? = [.anthropic], timeout: Duration? = nil,
+  _ change: (inout AgentDefinition) -> Void = { _ in }
 ) -> ExecutorContext {
   var definition = AgentDefinition(id: "test-agent", kind: .native, brain: .init(model: "claude-x"))
   change(&definition)
@@ -16,7 +17,7 @@ private func context(
     taskType: "notification", postID: "p-1", prompt: "Answer this.", systemText: "You are.",
     contextJSON: Array("{}".utf8), gatewayToken: "tok",
     servers: [.init(name: "hub", url: "http://198.18.0.1:8001/mcp/hub")],
-    model: dialects.map { ModelAccess(url: "http://198.18.0.1:8000", dialects: $0) })
+    model: dialects.map { ModelAccess(url: "http://198.18.0.1:8000", dialects: $0) }, timeout: timeout)
 }
 
 private func brief(_ context: ExecutorContext) throws -> LoopBrief {
@@ -59,12 +60,13 @@ private func message(_ context: ExecutorContext) -> String? {
 
   @Test func briefOfADefinition() throws {
     let brief = try brief(
-      context(dialects: [.openAIChat, .openAIResponses]) {
+      context(dialects: [.openAIChat, .openAIResponses], timeout: .seconds(100)) {
         $0.brain.provider = .openai
         $0.brain.maxTokens = 900
         $0.brain.temperature = 0.3
         $0.maxIterations = 4
-        $0.sandbox.timeout = .seconds(100)
+        // The operator's is less, and that is what the context has.
+        $0.sandbox.timeout = .seconds(200)
         $0.shell.enabled = true
         $0.shell.allowedCommands = ["git"]
         $0.shell.blockedPatterns = ["sudo"]

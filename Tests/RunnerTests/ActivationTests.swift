@@ -291,24 +291,6 @@ struct ActivationTests {
     #expect(end.failure?.remedy == .retry(after: nil))
   }
 
-  @Test("a supervisor that hangs is given up")
-  func hangingSupervisor() async throws {
-    let world = try World(
-      FakeLauncher { _ in
-        await Latch().wait()
-        throw CancellationError()
-      })
-    var activation = world.activation()
-    var services = world.services
-    services.policy.timeout = .milliseconds(1)
-    services.policy.supervisorGrace = .zero
-    activation = Activation(task: activation.task, services: services)
-    let end = await activation.perform()
-    #expect(
-      end.failure?.description
-        == "the supervisor could not run the agent: it gave no receipt within 0 s; look at the supervisor's log")
-  }
-
   @Test("an exploration comments where the agent says, or nowhere")
   func exploration() async throws {
     let said = FakeLauncher(says: #"{"post_id": "12", "answer": "Nice"}"#)

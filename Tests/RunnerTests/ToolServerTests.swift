@@ -187,6 +187,15 @@ private let never: Int32 = 1000
     #expect(attacher.signals.withLock { $0 } == signals)
   }
 
+  @Test func `One that must end now is killed at once, and its receipt waited for`() async throws {
+    let attacher = FakeAttacher(endsWith: SIGKILL)
+    let (world, tools) = try services(attacher)
+    let sidecar = sidecar(try entry(), world, tools)
+    _ = try await sidecar.client()
+    #expect(await sidecar.stop(now: true)?.cause == "signal 9")
+    #expect(attacher.signals.withLock { $0 } == [SIGKILL])
+  }
+
   @Test func `Each server has a port of its own, the hub the first`() throws {
     var files = OperatorFiles(servers: [:])
     for name in ["time", "git"] {
