@@ -65,6 +65,7 @@ let package = Package(
 
     // Leaves
     room("JSONText"),
+    room("EventStream"),
     room("JSON", ["JSONText"]),
     room("YAML", ["CYAML"]),
     room("Addresses"),
@@ -90,9 +91,9 @@ let package = Package(
 
     // The native loop: its rules, and the program that runs inside sandboxes. Linked with everything it needs, so that it
     // starts in any root and in a millisecond; so it uses no library of the system and no Foundation.
-    room("AgentLoop", ["JSONText"]),
+    room("AgentLoop", ["JSONText", "EventStream"]),
     .executableTarget(
-      name: "Agent", dependencies: ["AgentLoop", "JSONText", "CLinux"], swiftSettings: strict,
+      name: "Agent", dependencies: ["AgentLoop", "JSONText", "EventStream", "CLinux"], swiftSettings: strict,
       linkerSettings: [.unsafeFlags(["-static-executable"])]),
 
     room("Learn", ["Linux", "CLinux", "Sandbox", "JSON"]),
@@ -101,9 +102,11 @@ let package = Package(
     room(
       "Gateway",
       [
-        "JSON", "HTTPServer", "HTTPClient", "Hub", "Agents", "Addresses", "Observe", log, crypto, nio, nioPosix,
+        "JSON", "EventStream", "HTTPServer", "HTTPClient", "Hub", "Agents", "Addresses", "Observe", log, crypto, nio,
+        nioPosix,
       ]),
-    room("ModelGateway", ["JSON", "HTTPServer", "HTTPClient", "Configuration", "Agents", "Observe", log]),
+    room(
+      "ModelGateway", ["JSON", "EventStream", "HTTPServer", "HTTPClient", "Configuration", "Agents", "Observe", log]),
     room("Executors", ["Agents", "AgentLoop", "Configuration", "JSON"]),
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(
@@ -171,6 +174,7 @@ let package = Package(
       swiftSettings: strict),
     tests("ModelStandInTests", ["ModelStandIn", "HTTPClient", "JSON"]),
     tests("JSONTests", ["JSON"]),
+    tests("EventStreamTests", ["EventStream"]),
     tests("YAMLTests", ["YAML"]),
     tests("AddressesTests", ["Addresses"]),
     room("Leftovers", ["JSON", "Linux"], path: "Tests/Leftovers"),
@@ -196,7 +200,10 @@ let package = Package(
       ["Gateway", "Agents", "Addresses", "Hub", "HTTPClient", "HTTPServer", "Linux", "Observe", "JSON", "TestSupport"]),
     tests(
       "ModelGatewayTests",
-      ["ModelGateway", "ModelStandIn", "Agents", "Configuration", "HTTPClient", "HTTPServer", "Observe", "JSON"]),
+      [
+        "ModelGateway", "EventStream", "ModelStandIn", "Agents", "Configuration", "HTTPClient", "HTTPServer", "Observe",
+        "JSON",
+      ]),
     tests(
       "CoordinatorTests",
       ["Coordinator", "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "TestSupport", log]),
@@ -208,7 +215,8 @@ let package = Package(
         "Executors", "HTTPServer", "HTTPClient", "LocalHub", "Linux", "Addresses", "TestSupport",
       ]),
     tests(
-      "AgentLoopTests", ["AgentLoop", "JSONText", "JSON", "Linux", "HTTPServer", "ModelStandIn", "TestSupport"]),
+      "AgentLoopTests",
+      ["AgentLoop", "EventStream", "JSONText", "JSON", "Linux", "HTTPServer", "ModelStandIn", "TestSupport"]),
     tests(
       "ExecutorsTests", ["Executors", "Agents", "AgentLoop", "Configuration", "JSON", "Linux", "TestSupport"],
       exclude: ["Golden"]),

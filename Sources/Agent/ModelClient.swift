@@ -1,4 +1,5 @@
 import AgentLoop
+import EventStream
 import JSONText
 
 /// Calls the model through the gateway: one streamed answer, whole, or why there is none.
@@ -22,7 +23,7 @@ struct ModelClient {
       headers: form.headers + [
         ("Content-Type", "application/json"), ("Accept", "text/event-stream"), ("Authorization", "Bearer \(token)"),
       ], body: Array(form.body(request, brief).compactText.utf8), deadline: deadline, bodyLimit: 32 << 20)
-    var stream = EventStream()
+    var stream = SSEParser()
     var dialect = form.init()
     var (isWhole, failure) = (false, ModelFailure?.none)
     var (status, headers, refusal) = (0, [String: String](), [UInt8]())
@@ -34,7 +35,7 @@ struct ModelClient {
           return refusal.count < 1 << 20
         }
         do throws(ModelFailure) {
-          for event in stream.take(piece) where !isWhole { isWhole = try dialect.take(event) }
+          for event in stream.feed(piece) where !isWhole { isWhole = try dialect.take(event) }
         } catch { failure = error }
         return !isWhole && failure == nil
       }

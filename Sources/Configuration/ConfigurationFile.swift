@@ -28,8 +28,9 @@ extension Configuration {
   ///   - path: also how errors name the file.
   ///   - environment: the source of `${NAME}` and of the bucket's credentials.
   ///   - parts: the top-level keys that are looked at; nil: all.
+  ///   - secrets: see `parse`.
   public static func load(
-    path: String, environment: [String: String], parts: Set<String>? = nil
+    path: String, environment: [String: String], parts: Set<String>? = nil, secrets: Bool = true
   ) throws(ConfigurationError) -> Configuration {
     let bytes: [UInt8]
     do {
@@ -38,7 +39,7 @@ extension Configuration {
       throw .unreadable(path: path, errno: error.code)
     }
     do {
-      var configuration = try parse(bytes, file: path, environment: environment, parts: parts)
+      var configuration = try parse(bytes, file: path, environment: environment, parts: parts, secrets: secrets)
       let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
       configuration.mcp.directory = parts.isEmpty ? "." : parts.joined(separator: "/")
       return configuration

@@ -7,10 +7,13 @@ extension Configuration {
   ///   - environment: the source of `${NAME}` and of the bucket's credentials.
   ///   - parts: the top-level keys that are looked at; nil: all. Whoever needs few needs few of the variables, which an
   ///     administrator's shell hasn't got.
+  ///   - secrets: false for whoever only looks: variables that aren't set stay as they are, and files with keys of providers
+  ///     aren't opened.
   public static func parse(
-    _ bytes: some Sequence<UInt8>, file: String, environment: [String: String], parts: Set<String>? = nil
+    _ bytes: some Sequence<UInt8>, file: String, environment: [String: String], parts: Set<String>? = nil,
+    secrets: Bool = true
   ) throws(YAMLErrors) -> Configuration {
-    try YAML.read(bytes, file: file, environment: environment, only: parts) { root in
+    try YAML.read(bytes, file: file, environment: environment, leavesUnset: !secrets, only: parts) { root in
       var configuration = Configuration()
       root.mapping("coordinator") { configuration.coordinator = readCoordinator($0) }
       root.mapping("runners") { configuration.runners = readRunners($0) }
@@ -21,7 +24,7 @@ extension Configuration {
       root.mapping("mcp") { readMCP($0, &configuration.mcp) }
       root.mapping("work") { configuration.work = readWork($0) }
       root.mapping("activation") { configuration.activation = readActivation($0) }
-      root.mapping("providers") { configuration.providers = readProviders($0, environment) }
+      root.mapping("providers") { configuration.providers = readProviders($0, secrets ? environment : nil) }
       root.mapping("metrics") { configuration.metrics = readMetrics($0) }
       root.mapping("log") { log in
         configuration.logLevel = log.value(

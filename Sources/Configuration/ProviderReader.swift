@@ -3,8 +3,9 @@ import YAML
 
 extension Configuration {
   /// Reads `providers`: names of the operator's choice, of which four have defaults.
+  /// - Parameter environment: where credentials are; nil where no file with a key is to be opened.
   static func readProviders(
-    _ reader: MappingReader, _ environment: [String: String]
+    _ reader: MappingReader, _ environment: [String: String]?
   ) -> [String: ModelProvider] {
     var providers: [String: ModelProvider] = [:]
     for name in reader.keys where !name.hasPrefix("x-") {
@@ -14,7 +15,7 @@ extension Configuration {
   }
 
   private static func readProvider(
-    _ reader: MappingReader, _ name: String, _ environment: [String: String]
+    _ reader: MappingReader, _ name: String, _ environment: [String: String]?
   ) -> ModelProvider {
     let usual = usualPlace(name)
     let base: String
@@ -53,7 +54,7 @@ extension Configuration {
   }
 
   /// From `key`, from the file `key_file`, or from the systemd credential `credential` (systemd.exec(5), LoadCredential=).
-  private static func readKey(_ reader: MappingReader, _ name: String, _ environment: [String: String]) -> String? {
+  private static func readKey(_ reader: MappingReader, _ name: String, _ environment: [String: String]?) -> String? {
     let key = reader.optional("key", .nonEmptyString)
     let file = reader.optional("key_file", .nonEmptyString)
     let credential = reader.optional("credential", .nonEmptyString)
@@ -62,6 +63,7 @@ extension Configuration {
       return nil
     }
     if let key { return key }
+    guard let environment else { return file ?? credential }
     if let credential {
       guard let directory = environment["CREDENTIALS_DIRECTORY"] else {
         reader.report(

@@ -10,9 +10,13 @@ extension ModelCall {
     guard session.enter() else { return answered(.refused, Denial.tooMany.response(model.dialect)) }
     defer { session.leave() }
     let provider = session.choice.provider
-    if let denial = providers.enter(provider) { return answered(.refused, denial.response(model.dialect)) }
+    let pass: CircuitBreaker.Pass
+    switch providers.enter(provider) {
+    case .denied(let denial): return answered(.refused, denial.response(model.dialect))
+    case .admitted(let given): pass = given
+    }
     var success: Bool?
-    defer { providers.leave(provider, success: success) }
+    defer { providers.leave(provider, pass, success: success) }
     do {
       let answer = try await providers.client.send(
         HTTPRequest(

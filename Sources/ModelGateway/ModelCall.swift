@@ -27,13 +27,16 @@ struct ModelCall: Sendable {
       session.leave()
       return refuse(admission == .broke ? .broke : .exhausted, .budget)
     }
-    if let denial = providers.enter(provider) {
+    let pass: CircuitBreaker.Pass
+    switch providers.enter(provider) {
+    case .admitted(let given): pass = given
+    case .denied(let denial):
       session.settle(record(.cancelled, status: 0), reservation: reservation)
       session.leave()
       if case .resting = denial { return refuse(denial, .resting) }
       return refuse(denial, .refused)
     }
-    let open = OpenCall(call: self, reservation: reservation)
+    let open = OpenCall(call: self, reservation: reservation, pass: pass)
     do {
       return try await ask(open, body: model.upstreamBody(maxOutput: maxOutput))
     } catch {
@@ -219,15 +222,17 @@ struct ModelCall: Sendable {
 final class OpenCall: @unchecked Sendable {
   private let call: ModelCall
   private let reservation: Int
+  private let pass: CircuitBreaker.Pass
   private let isClosed = Atomic(false)
   var firstByte: Double?
   var responseBytes = 0
   var retries = 0
   var retryAfter: Duration?
 
-  init(call: ModelCall, reservation: Int) {
+  init(call: ModelCall, reservation: Int, pass: CircuitBreaker.Pass) {
     self.call = call
     self.reservation = reservation
+    self.pass = pass
   }
 
   /// Gives everything back and writes the record. Only the first time counts.
@@ -249,7 +254,7 @@ final class OpenCall: @unchecked Sendable {
     record.retryAfter = retryAfter.map { $0 / .seconds(1) }
     session.settle(record, reservation: reservation)
     session.leave()
-    call.providers.leave(session.choice.provider, success: Self.verdict(outcome, status))
+    call.providers.leave(session.choice.provider, pass, success: Self.verdict(outcome, status))
     call.providers.audit.write(record)
   }
 

@@ -39,26 +39,41 @@ public final class ModelProviders: Sendable {
     try ModelChoice.of(agent, providers: providers)
   }
 
-  /// A place for one call, or what to say instead. A place must be given back with `leave`.
-  func enter(_ provider: ModelProvider) -> Denial? {
+  /// What became of a call that wants to be made.
+  enum Entrance: Sendable {
+    /// It has a place, which must be given back with `leave`.
+    case admitted(CircuitBreaker.Pass)
+    /// What to say instead.
+    case denied(Denial)
+  }
+
+  /// A place for one call.
+  func enter(_ provider: ModelProvider) -> Entrance {
     let now = ContinuousClock.now - start
     return loads.withLock { loads in
       var load = loads[provider.name, default: Load()]
       defer { loads[provider.name] = load }
-      guard load.underWay < provider.maxConcurrent else { return .tooMany }
-      if let wait = load.breaker.admit(at: now) { return .resting(seconds: Int(wait.components.seconds) + 1) }
-      load.underWay += 1
-      return nil
+      guard load.underWay < provider.maxConcurrent else { return .denied(.tooMany) }
+      switch load.breaker.admit(at: now) {
+      case .rests(let wait): return .denied(.resting(seconds: Int(wait.components.seconds) + 1))
+      case .passes(let pass):
+        load.underWay += 1
+        return .admitted(pass)
+      }
     }
   }
 
   /// Gives a place back. `success` is what the call tells of the provider; nil for nothing.
-  func leave(_ provider: ModelProvider, success: Bool?) {
+  func leave(_ provider: ModelProvider, _ pass: CircuitBreaker.Pass, success: Bool?) {
     let now = ContinuousClock.now - start
     let isOpen = loads.withLock { loads in
       var load = loads[provider.name, default: Load()]
       load.underWay -= 1
-      if let success { load.breaker.record(success: success, at: now) } else { load.breaker.forget(at: now) }
+      if let success {
+        load.breaker.record(pass, success: success, at: now)
+      } else {
+        load.breaker.forget(pass, at: now)
+      }
       loads[provider.name] = load
       return load.breaker.isOpen
     }

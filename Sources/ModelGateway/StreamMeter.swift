@@ -1,4 +1,5 @@
 import Configuration
+import EventStream
 import JSON
 
 /// What is between a provider's stream and the agent: counts, and passes the bytes on untouched. Pure.

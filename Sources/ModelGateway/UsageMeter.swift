@@ -1,4 +1,5 @@
 import Configuration
+import EventStream
 import JSON
 
 /// Reads a provider's counts out of what passes, in the words of its dialect. Pure.

@@ -1,13 +1,15 @@
 // `${NAME}` and `${NAME:-default}` in scalars, as a shell reads them.
 
-/// Replaces variables in every scalar below `node`; reports those that are not set. Keys are left alone.
-func substitute(_ environment: [String: String], in node: YAMLNode, problems: YAMLProblems) -> YAMLNode {
+/// Replaces variables in every scalar below `node`; reports those that are not set, or leaves them. Keys are left alone.
+func substitute(
+  _ environment: [String: String], in node: YAMLNode, _ leavesUnset: Bool, problems: YAMLProblems
+) -> YAMLNode {
   var result = node
   switch node.value {
   case .scalar(let text, let plain):
     guard text.contains("$") else { return node }
     let before = problems.errors.count
-    let replaced = substitute(environment, in: text) { offset, sentence in
+    let replaced = substitute(environment, in: text, leavesUnset: leavesUnset) { offset, sentence in
       // Quotes, escapes and folded lines move columns; only in a plain scalar is the place within it known.
       let column = node.position.column + (plain && !text.contains("\n") ? offset : 0)
       problems.report(sentence, at: YAMLPosition(line: node.position.line, column: column))
@@ -16,22 +18,23 @@ func substitute(_ environment: [String: String], in node: YAMLNode, problems: YA
     // A variable that is set to nothing, or to "null", is text, not the absence of a value.
     result.value = .scalar(text: replaced, plain: plain && replaced == text)
   case .sequence(let elements):
-    result.value = .sequence(elements.map { substitute(environment, in: $0, problems: problems) })
+    result.value = .sequence(elements.map { substitute(environment, in: $0, leavesUnset, problems: problems) })
   case .mapping(let entries):
     result.value = .mapping(
       entries.map { entry in
         var entry = entry
-        entry.value = substitute(environment, in: entry.value, problems: problems)
+        entry.value = substitute(environment, in: entry.value, leavesUnset, problems: problems)
         return entry
       })
   }
   return result
 }
 
-/// Replaces `${NAME}` (an error where it is unset), `${NAME:-default}` (where it is unset or empty) and `$$` (one `$`).
+/// Replaces `${NAME}` (an error where it is unset, unless that is left as it is), `${NAME:-default}` (where it is unset or empty) and `$$` (one `$`).
 /// A `$` before anything else stays. What is put in is not looked through again.
 func substitute(
-  _ environment: [String: String], in text: String, report: (_ offset: Int, _ sentence: String) -> Void
+  _ environment: [String: String], in text: String, leavesUnset: Bool = false,
+  report: (_ offset: Int, _ sentence: String) -> Void
 ) -> String {
   let scalars = Array(text.unicodeScalars)
   var result = String.UnicodeScalarView()
@@ -58,6 +61,8 @@ func substitute(
       result.append(contentsOf: value.unicodeScalars)
     } else if let fallback {
       result.append(contentsOf: fallback.unicodeScalars)
+    } else if leavesUnset {
+      result.append(contentsOf: scalars[index...end])
     } else {
       report(index, "environment variable \(name) is not set; export it or write ${\(name):-default}")
     }

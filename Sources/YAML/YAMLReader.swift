@@ -6,10 +6,11 @@ extension YAML {
   /// - Parameters:
   ///   - file: how errors name the file.
   ///   - environment: the source of `${NAME}` in scalars; nil leaves them as they are.
+  ///   - leavesUnset: a `${NAME}` that isn't set stays as it is and is no error.
   ///   - only: the top-level keys that are looked at, where the rest is somebody else's; nil: all.
   public static func read<Value>(
     _ bytes: some Sequence<UInt8>, file: String, environment: [String: String]? = nil, limits: Limits = Limits(),
-    only: Set<String>? = nil,
+    leavesUnset: Bool = false, only: Set<String>? = nil,
     _ body: (MappingReader) -> Value
   ) throws(YAMLErrors) -> Value {
     var root: YAMLNode
@@ -20,7 +21,7 @@ extension YAML {
     }
     let problems = YAMLProblems(file: file)
     if let only, let entries = root.entries { root.value = .mapping(entries.filter { only.contains($0.key) }) }
-    if let environment { root = substitute(environment, in: root, problems: problems) }
+    if let environment { root = substitute(environment, in: root, leavesUnset, problems: problems) }
     if root.isNull { root.value = .mapping([]) }
     guard let entries = root.entries else {
       problems.report("the file must be a mapping of keys to values, not \(root.kindName)", at: root.position)

@@ -63,16 +63,20 @@ struct AgentsCheck: ParsableCommand {
   func run() throws {
     let signals = try SignalWatch([SIGINT, SIGTERM])
     let source: any DefinitionSource
+    let environment = SettingsOptions.environment()
+    let file = config ?? SettingsOptions.standardPath
     var configuration: Configuration?
     if config != nil || directory == nil {
-      let path = config ?? SettingsOptions.standardPath
-      configuration = try Configuration.load(path: path, environment: SettingsOptions.environment())
+      // Whoever writes definitions needs to know servers and models, and has no keys to them.
+      configuration = try Configuration.load(
+        path: file, environment: environment, parts: ["mcp", "providers"], secrets: false)
     }
     if let directory {
       source = DirectorySource(directory)
     } else {
-      source = try (configuration ?? Configuration()).makeDefinitions(
-        for: "agents check", HTTPClient(userAgent: "botburrow"))
+      // Reading a bucket takes its credentials, and nothing else.
+      source = try Configuration.load(path: file, environment: environment, parts: ["definitions", "r2"])
+        .makeDefinitions(for: "agents check", HTTPClient(userAgent: "botburrow"))
     }
     let files = try OperatorFiles(configuration?.mcp ?? Configuration.MCP())
     let providers = configuration?.providers

@@ -1,3 +1,4 @@
+import EventStream
 import JSONText
 import Testing
 
@@ -21,7 +22,7 @@ private func request(mustAnswer: Bool = false) -> ModelRequest {
 
 private func read<Form: DialectForm>(_ form: Form.Type, _ events: [String]) throws(ModelFailure) -> ModelAnswer? {
   var dialect = Form()
-  for event in events where try dialect.take(.init(data: event)) { return dialect.answer }
+  for event in events where try dialect.take(.init(data: Array(event.utf8))) { return dialect.answer }
   return dialect.isWhole ? dialect.answer : nil
 }
 
@@ -136,7 +137,7 @@ private func read<Form: DialectForm>(_ form: Form.Type, _ events: [String]) thro
       (ChatCompletions.self, #"{"error":{"message":"Overloaded"}}"#),
     ] {
       var dialect = form.init()
-      let failure = #expect(throws: ModelFailure.self) { try dialect.take(.init(data: event)) }
+      let failure = #expect(throws: ModelFailure.self) { try dialect.take(.init(data: Array(event.utf8))) }
       #expect(failure == ModelFailure(.passing(retryAfter: nil), "the model's stream ended with: Overloaded"))
     }
   }
@@ -158,19 +159,5 @@ private func read<Form: DialectForm>(_ form: Form.Type, _ events: [String]) thro
     let long =
       #"{"error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#
     #expect(ModelStatus.failure(status: 400, body: Array(long.utf8)).kind == .tooLong)
-  }
-
-  @Test func eventsInPiecesOfAnySize() {
-    let text = "event: a\r\ndata: 1\r\n\r\n: a comment\ndata: 2\ndata:3\n\nid: 7\n\ndata: cut"
-    let events = [EventStream.Event(name: "a", data: "1"), .init(data: "2\n3")]
-    for size in [1, 2, 3, 7, 100] {
-      var stream = EventStream()
-      var found: [EventStream.Event] = []
-      let bytes = Array(text.utf8)
-      for start in stride(from: 0, to: bytes.count, by: size) {
-        found += stream.take(bytes[start..<min(start + size, bytes.count)])
-      }
-      #expect(found == events)
-    }
   }
 }

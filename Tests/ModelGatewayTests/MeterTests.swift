@@ -1,4 +1,5 @@
 import Configuration
+import EventStream
 import Testing
 
 @testable import ModelGateway

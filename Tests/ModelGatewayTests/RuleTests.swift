@@ -38,21 +38,74 @@ import Testing
     #expect(none.admit(requestBytes: 0, output: 1) == .broke)
   }
 
-  @Test func aBreakerOpensRestsAndTries() {
+  /// A breaker as its callers see it: calls that begin, and how they end.
+  private struct Watched {
     var breaker = CircuitBreaker(threshold: 3, rest: .seconds(30))
-    for second in 0..<2 { breaker.record(success: false, at: .seconds(second)) }
-    #expect(breaker.admit(at: .seconds(2)) == nil)
-    breaker.record(success: true, at: .seconds(2))
-    for second in 3..<6 { breaker.record(success: false, at: .seconds(second)) }
-    #expect(breaker.admit(at: .seconds(6)) == .seconds(29))
-    #expect(breaker.admit(at: .seconds(35)) == nil)
+    /// Nil where it is turned away.
+    mutating func begin(_ second: Int) -> CircuitBreaker.Pass? {
+      if case .passes(let pass) = breaker.admit(at: .seconds(second)) { pass } else { nil }
+    }
+    mutating func wait(_ second: Int) -> Duration? {
+      if case .rests(let wait) = breaker.admit(at: .seconds(second)) { wait } else { nil }
+    }
+    mutating func end(_ pass: CircuitBreaker.Pass?, _ second: Int, _ success: Bool?) {
+      guard let pass else { return }
+      if let success {
+        breaker.record(pass, success: success, at: .seconds(second))
+      } else {
+        breaker.forget(pass, at: .seconds(second))
+      }
+    }
+    /// Three failures at that second, and it is open.
+    mutating func open(_ second: Int) { for _ in 0..<3 { end(begin(second), second, false) } }
+  }
+
+  @Test func aBreakerOpensRestsAndTries() {
+    var watched = Watched()
+    for second in 0..<2 { watched.end(watched.begin(second), second, false) }
+    watched.end(watched.begin(2), 2, true)
+    for second in 3..<5 { watched.end(watched.begin(second), second, false) }
+    #expect(!watched.breaker.isOpen)
+    watched.end(watched.begin(5), 5, false)
+    #expect(watched.wait(6) == .seconds(29))
+    let trial = watched.begin(35)
+    #expect(trial != nil)
     // One tries; the others wait for its end.
-    #expect(breaker.admit(at: .seconds(35)) == .seconds(1))
-    breaker.record(success: false, at: .seconds(36))
-    #expect(breaker.admit(at: .seconds(37)) == .seconds(29))
-    #expect(breaker.admit(at: .seconds(66)) == nil)
-    breaker.record(success: true, at: .seconds(67))
-    #expect(!breaker.isOpen)
+    #expect(watched.wait(35) == .seconds(1))
+    watched.end(trial, 36, false)
+    #expect(watched.wait(37) == .seconds(29))
+    watched.end(watched.begin(66), 67, true)
+    #expect(!watched.breaker.isOpen)
+  }
+
+  @Test(arguments: [true, false, nil] as [Bool?])
+  func whatBeganBeforeABreakerOpenedChangesNothing(end: Bool?) {
+    var watched = Watched()
+    let (old, older) = (watched.begin(0), watched.begin(0))
+    watched.open(1)
+    watched.end(old, 2, end)
+    #expect(watched.wait(2) == .seconds(29))
+    let trial = watched.begin(31)
+    watched.end(older, 32, end)
+    // Still one alone tries.
+    #expect(watched.wait(32) == .seconds(1))
+    watched.end(trial, 33, true)
+    #expect(!watched.breaker.isOpen)
+  }
+
+  @Test func aTrialThatTellsNothingIsFollowedByAnother() {
+    var watched = Watched()
+    watched.open(0)
+    let trial = watched.begin(30)
+    watched.end(trial, 31, nil)
+    let next = watched.begin(31)
+    #expect(next != nil && watched.wait(31) == .seconds(1))
+    // The first one's end comes late, a second time: it isn't the one that tries any more.
+    watched.end(trial, 32, true)
+    #expect(watched.breaker.isOpen)
+    // One that never ends is given up after a while.
+    #expect(watched.wait(31 + 119) == .seconds(1))
+    #expect(watched.begin(31 + 120) != nil)
   }
 
   @Test func onlyWhatMayEndOtherwiseIsTriedAgain() {

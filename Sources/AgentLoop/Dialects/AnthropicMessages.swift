@@ -1,3 +1,4 @@
+import EventStream
 import JSONText
 
 /// Anthropic Messages, streamed. Source: the provider's reference "Streaming Messages".
@@ -76,9 +77,9 @@ public struct AnthropicMessages: DialectForm {
   public init() {}
 
   /// Takes one event; true where the answer is whole.
-  public mutating func take(_ event: EventStream.Event) throws(ModelFailure) -> Bool {
+  public mutating func take(_ event: SSEEvent) throws(ModelFailure) -> Bool {
     let value: JSONValue
-    do throws(JSONError) { value = try JSONValue(parsing: event.data.utf8) } catch {
+    do throws(JSONError) { value = try JSONValue(parsing: event.data) } catch {
       throw ModelFailure(.passing(retryAfter: nil), "an event of the model's stream can't be read: \(error)")
     }
     switch value["type"]?.string {

@@ -1,3 +1,4 @@
+import EventStream
 import JSONText
 
 /// OpenAI Chat Completions, streamed, as many servers speak it.
@@ -72,14 +73,14 @@ public struct ChatCompletions: DialectForm {
   public init() {}
 
   /// Takes one event; true where the answer is whole.
-  public mutating func take(_ event: EventStream.Event) throws(ModelFailure) -> Bool {
-    if event.data == "[DONE]" {
+  public mutating func take(_ event: SSEEvent) throws(ModelFailure) -> Bool {
+    if event.data.elementsEqual("[DONE]".utf8) {
       // A server that says that it is done without a reason to stop was cut off behind our backs.
       if !sawEnd { throw ModelFailure(.passing(retryAfter: nil), "the model's stream ended without a finish_reason") }
       return true
     }
     let value: JSONValue
-    do throws(JSONError) { value = try JSONValue(parsing: event.data.utf8) } catch {
+    do throws(JSONError) { value = try JSONValue(parsing: event.data) } catch {
       throw ModelFailure(.passing(retryAfter: nil), "an event of the model's stream can't be read: \(error)")
     }
     if let error = value["error"], error != .null {

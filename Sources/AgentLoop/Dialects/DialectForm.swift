@@ -1,3 +1,4 @@
+import EventStream
 import JSONText
 
 /// A provider's form of the talk: one request as JSON, one streamed answer read back. Pure.
@@ -11,7 +12,7 @@ public protocol DialectForm: Sendable {
   /// Nothing read yet.
   init()
   /// Takes one event of the stream. True: the answer is whole.
-  mutating func take(_ event: EventStream.Event) throws(ModelFailure) -> Bool
+  mutating func take(_ event: SSEEvent) throws(ModelFailure) -> Bool
   /// Whether what came is whole though the stream ended without its last event.
   var isWhole: Bool { get }
   /// What has come so far; only once `take` said that it is whole.

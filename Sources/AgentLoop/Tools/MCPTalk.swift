@@ -1,3 +1,4 @@
+import EventStream
 import JSONText
 
 /// What is said to an MCP server, in the revision without sessions (2026-07-28): every request says everything, so there is
@@ -36,8 +37,8 @@ public enum MCPTalk {
   public static func result(of body: [UInt8], isStream: Bool, id: Int) throws(ToolTrouble) -> JSONValue {
     var texts = [body]
     if isStream {
-      var stream = EventStream()
-      texts = stream.take(body + [10, 10]).map { Array($0.data.utf8) }
+      var stream = SSEParser()
+      texts = stream.feed(body + [10, 10]).map(\.data)
     }
     for text in texts {
       let message: JSONValue

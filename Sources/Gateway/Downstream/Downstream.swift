@@ -8,6 +8,30 @@ public protocol Downstream: Sendable {
   func call(_ tool: String, _ arguments: JSONValue) async throws(DownstreamError) -> DownstreamResult
 }
 
+/// A list that comes in pages, such as `tools/list`.
+enum ToolPages {
+  /// A server that goes on for ever is cut off.
+  static let mostPages = 50
+  static let mostTools = 1000
+
+  /// All tools.
+  /// - Parameter page: asks for one page, with its parameters.
+  static func all(
+    _ page: ([String: JSONValue]) async throws(DownstreamError) -> JSONValue
+  ) async throws(DownstreamError) -> [JSONValue] {
+    var tools: [JSONValue] = []
+    var parameters: [String: JSONValue] = [:]
+    for _ in 0..<mostPages {
+      let answer = try await page(parameters)
+      guard let found = answer["tools"]?.array else { throw .unreadable("'tools' is missing in its list") }
+      tools += found
+      guard let cursor = answer["nextCursor"], cursor.string != nil, tools.count < mostTools else { break }
+      parameters = ["cursor": cursor]
+    }
+    return Array(tools.prefix(mostTools))
+  }
+}
+
 /// What a server answered to a call.
 public struct DownstreamResult: Sendable, Hashable {
   /// The members of its result.

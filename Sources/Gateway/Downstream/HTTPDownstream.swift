@@ -1,3 +1,4 @@
+import EventStream
 import HTTPClient
 import JSON
 import Synchronization
@@ -41,16 +42,9 @@ public final class HTTPDownstream: Downstream {
   /// All pages of its list.
   public func tools() async throws(DownstreamError) -> [JSONValue] {
     if let known = state.withLock({ $0.tools }) { return known }
-    var tools: [JSONValue] = []
-    var cursor: JSONValue?
-    for _ in 0..<50 {
-      let (page, _) = try await ask("tools/list", cursor.map { ["cursor": $0] } ?? [:])
-      guard let found = page["tools"]?.array else { throw .unreadable("'tools' is missing in its list") }
-      tools += found
-      cursor = page["nextCursor"].flatMap { $0.string == nil ? nil : $0 }
-      if cursor == nil || tools.count > 1000 { break }
+    let whole = try await ToolPages.all { parameters throws(DownstreamError) in
+      try await ask("tools/list", parameters).0
     }
-    let whole = Array(tools.prefix(1000))
     state.withLock { $0.tools = whole }
     return whole
   }
@@ -172,7 +166,12 @@ public final class HTTPDownstream: Downstream {
     guard response.body.count <= resultLimit else { throw .tooLarge(limit: resultLimit) }
     let body = redactor.redacted(response.body)
     let isStream = response.header("content-type")?.lowercased().hasPrefix("text/event-stream") == true
-    let texts = isStream ? EventStream.data(in: body) : [body]
+    var texts = [body]
+    if isStream {
+      var parser = SSEParser()
+      // Some servers end with their last event's data.
+      texts = parser.feed(body + [10, 10]).map(\.data)
+    }
     for text in texts {
       guard let message = try? JSONValue(parsing: text), message["id"]?.integer == id, message["method"] == nil else {
         continue
@@ -195,27 +194,5 @@ public final class HTTPDownstream: Downstream {
       value.utf8.allSatisfy { (0x20...0x7E).contains($0) } && !value.hasPrefix(" ") && !value.hasSuffix(" ")
       && !value.hasPrefix("=?base64?")
     return isPlain ? value : "=?base64?\(base64(Array(value.utf8)))?="
-  }
-}
-
-/// Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) of a stream that is over.
-enum EventStream {
-  /// The data of each event.
-  static func data(in body: [UInt8]) -> [[UInt8]] {
-    var events: [[UInt8]] = []
-    var data: [UInt8]?
-    for var line in body.split(separator: 10, omittingEmptySubsequences: false) {
-      if line.last == 13 { line = line.dropLast() }
-      if line.isEmpty {
-        if let data { events.append(data) }
-        data = nil
-      } else if line.starts(with: "data:".utf8) {
-        var text = line.dropFirst(5)
-        if text.first == 32 { text = text.dropFirst() }
-        data = data.map { $0 + [10] + text } ?? Array(text)
-      }
-    }
-    if let data { events.append(data) }
-    return events
   }
 }

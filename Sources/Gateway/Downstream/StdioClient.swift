@@ -127,16 +127,9 @@ public final class StdioClient: Downstream {
   public func tools() async throws(DownstreamError) -> [JSONValue] {
     let (known, version) = state.withLock { ($0.tools, $0.toolsVersion) }
     if let known { return known }
-    var tools: [JSONValue] = []
-    var cursor: JSONValue?
-    for _ in 0..<50 {
-      let (page, _) = try await ask("tools/list", cursor.map { ["cursor": $0] } ?? [:], within: options.callTimeout)
-      guard let found = page["tools"]?.array else { throw .unreadable("'tools' is missing in its list") }
-      tools += found
-      cursor = page["nextCursor"].flatMap { $0.string == nil ? nil : $0 }
-      if cursor == nil || tools.count > 1000 { break }
+    let whole = try await ToolPages.all { parameters throws(DownstreamError) in
+      try await ask("tools/list", .object(parameters), within: options.callTimeout).0
     }
-    let whole = Array(tools.prefix(1000))
     state.withLock { if $0.toolsVersion == version { $0.tools = whole } }
     return whole
   }

@@ -1,18 +1,22 @@
 /// One server-sent event.
-struct SSEEvent: Sendable, Hashable {
+public struct SSEEvent: Sendable, Hashable {
   /// Its `event` field; empty where it has none.
-  var name = ""
+  public var name: String
   /// Its `data` lines, with line breaks between them.
-  var data: [UInt8] = []
+  public var data: [UInt8]
   /// The bytes that made it, where the parser was asked to keep them.
-  var raw: [UInt8] = []
+  public var raw: [UInt8]
+  /// An event of its parts.
+  public init(name: String = "", data: [UInt8] = [], raw: [UInt8] = []) {
+    (self.name, self.data, self.raw) = (name, data, raw)
+  }
 }
 
 /// Cuts a stream of server-sent events into events as its bytes come in, wherever they are split
 /// (https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6). Pure.
-struct SSEParser: Sendable {
+public struct SSEParser: Sendable {
   /// An event may have so many bytes; what is longer is passed over.
-  static let limit = 16 << 20
+  public static let limit = 16 << 20
   private let keepsRaw: Bool
   private var line: [UInt8] = []
   private var event = SSEEvent()
@@ -21,10 +25,10 @@ struct SSEParser: Sendable {
   private var afterReturn = false
 
   /// - Parameter keepsRaw: whether events carry the bytes that made them.
-  init(keepsRaw: Bool = false) { self.keepsRaw = keepsRaw }
+  public init(keepsRaw: Bool = false) { self.keepsRaw = keepsRaw }
 
   /// The events that these bytes complete.
-  mutating func feed(_ bytes: [UInt8]) -> [SSEEvent] {
+  public mutating func feed(_ bytes: [UInt8]) -> [SSEEvent] {
     var events: [SSEEvent] = []
     var start = 0
     var index = 0
@@ -64,7 +68,7 @@ struct SSEParser: Sendable {
   }
 
   /// The bytes of an event that never ended; nothing may be lost where bytes are relayed by event.
-  mutating func rest() -> [UInt8] {
+  public mutating func rest() -> [UInt8] {
     defer { event.raw = [] }
     return event.raw
   }
