@@ -225,6 +225,8 @@ public final class CoordinatorService: Sendable {
     metrics.set("botburrow_parked", to: Double(status.parked))
     metrics.set("botburrow_retries", to: Double(status.retries))
     metrics.set("botburrow_dead_letters", to: Double(status.dead))
+    metrics.set("botburrow_outbox_waiting", to: Double(status.outbox))
+    metrics.set("botburrow_outbox_oldest_seconds", to: status.outboxAge)
     metrics.set("botburrow_staleness_debt", to: Double(status.stalenessDebt))
   }
 

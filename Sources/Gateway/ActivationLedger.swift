@@ -28,8 +28,9 @@ public final class ActivationLedger: Sendable {
   }
   private let state = Mutex(State())
 
-  /// An empty ledger, for one run.
-  public init() {}
+  /// A ledger for one run.
+  /// - Parameter earlier: what earlier runs of the same activation made.
+  public init(earlier: [Effect] = []) { state.withLock { $0.effects = earlier } }
 
   /// Everything that was made, in order.
   public var effects: [Effect] { state.withLock { $0.effects } }

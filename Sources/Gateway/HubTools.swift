@@ -137,6 +137,7 @@ struct HubTools: Sendable {
   let session: GatewaySession
   let hub: any HubAPI
   let ledger: ActivationLedger
+  var keeper: (any EffectKeeper)?
   let limits: any EffectLimits
 
   /// Those that the session's grants permit, in a stable order.
@@ -190,31 +191,97 @@ struct HubTools: Sendable {
     record: (String?) -> ActivationLedger.Effect, number: (Int) -> EffectNumber,
     make: (String) async throws -> Created
   ) async throws(ToolRefusal) -> JSONValue {
-    if let no = await limits.refusal(of: effect, by: session) { throw ToolRefusal("\(tool.rawValue): \(no)") }
+    if keeper == nil { try await permit(tool, effect) }
     let slot = "\(tool.rawValue)\0\(target)"
     let ordinal = ledger.ordinal(of: slot, digest: sha256Hex(words.joined(separator: "\0").utf8))
+    let key = number(ordinal).key(session.activationID)
+    let intended = KeptEffect(effect: record(nil), words: words.joined(separator: "\n"))
+    if let keeper {
+      switch await keeper.begin(key, intended) {
+      case .new:
+        do throws(ToolRefusal) { try await permit(tool, effect) } catch {
+          ledger.release(ordinal, of: slot)
+          await keeper.free(key)
+          throw error
+        }
+      case .made(let kept): return made(kept, intended)
+      case .inDoubt(let kept):
+        if let found = try await lookBack(tool, effect, kept, intended) {
+          await keeper.made(key, found)
+          return made(found, intended)
+        }
+        guard await keeper.resend(key, intended) else { throw ToolRefusal("\(tool.rawValue): \(Self.notOurs)") }
+      case .refused(let sentence): throw ToolRefusal("\(tool.rawValue): \(sentence)")
+      }
+    }
     do {
-      let created = try await make(number(ordinal).key(session.activationID))
-      ledger.record(record(created.id))
-      var result: [String: JSONValue] = ["id": .string(created.id)]
-      result["created_at"] = created.created_at.map { .string($0) }
-      return .object(result)
+      let created = try await make(key)
+      let made = KeptEffect(effect: record(created.id), digest: intended.digest, createdAt: created.created_at)
+      await keeper?.made(key, made)
+      return self.made(made, intended)
     } catch let error as HubError where error.status == 409 {
-      ledger.record(record(nil))
-      return [
-        "already_made": true,
-        "note": .string(
-          "An earlier run of this activation already made this; what it wrote stands, and this text was not posted."),
-      ]
+      await keeper?.made(key, intended)
+      ledger.record(intended.effect)
+      return Self.alreadyMade
     } catch {
       // Only a clear refusal says that nothing was made: after a time-out, a 5xx or an answer that can't be read the
       // effect may be there.
       if let error = error as? HubError, !error.isTransient, !(200..<300).contains(error.status ?? 0) {
         ledger.release(ordinal, of: slot)
+        await keeper?.free(key)
       }
       throw refusal(of: tool, error)
     }
   }
+
+  private func permit(_ tool: HubTool, _ effect: HubEffect) async throws(ToolRefusal) {
+    if let no = await limits.refusal(of: effect, by: session) { throw ToolRefusal("\(tool.rawValue): \(no)") }
+  }
+
+  /// The result of an effect that the Hub has, by this call or by an earlier one.
+  private func made(_ kept: KeptEffect, _ intended: KeptEffect) -> JSONValue {
+    ledger.record(kept.effect)
+    guard kept.digest == intended.digest, let id = kept.effect.id else { return Self.alreadyMade }
+    var result: [String: JSONValue] = ["id": .string(id)]
+    result["created_at"] = kept.createdAt.map { .string($0) }
+    return .object(result)
+  }
+
+  /// Looks in the Hub for an effect that was sent without an answer: not every Hub honours keys.
+  private func lookBack(
+    _ tool: HubTool, _ effect: HubEffect, _ kept: KeptEffect, _ intended: KeptEffect
+  ) async throws(ToolRefusal) -> KeptEffect? {
+    let found: Post?
+    switch effect {
+    case .comment(let postID, _):
+      let thread = try await asking(tool) { () async throws in try await hub.post(postID) }
+      found = kept.found(in: thread, by: session.agentID)
+    case .post(let community, let title, let content):
+      // Words that are not known any more can't be searched for.
+      guard kept.digest == intended.digest else { return nil }
+      let query = title ?? content.split { $0.isWhitespace }.prefix(8).joined(separator: " ")
+      let posts = try await asking(tool) { () async throws in
+        try await hub.search(query, limit: 20, community: community, author: session.agentID)
+      }
+      found = posts.first { post in
+        post.author?.id == session.agentID
+          && KeptEffect.digest("\(post.title ?? "")\n\(post.content)") == kept.digest
+      }
+    }
+    guard let found else { return nil }
+    var made = kept
+    made.effect.id = found.id
+    made.createdAt = found.created_at
+    return made
+  }
+
+  private static let notOurs = "another runner has this activation now; end"
+
+  private static let alreadyMade: JSONValue = [
+    "already_made": true,
+    "note": .string(
+      "An earlier run of this activation already made this; what it wrote stands, and this text was not posted."),
+  ]
 
   private func asking<Value>(_ tool: HubTool, _ call: () async throws -> Value) async throws(ToolRefusal) -> Value {
     do { return try await call() } catch { throw refusal(of: tool, error) }

@@ -16,6 +16,9 @@ public enum EffectNumber: Sendable, Hashable {
   case activated
   /// Each attempt has consumption of its own.
   case consumption(attempt: Int)
+  /// The same where attempts are counted by a queue: one that is given back uncounted runs again under the same number, so
+  /// that a run is named by its lease's token.
+  case use(run: String)
   /// The `ordinal`th (from 0) comment that the agent makes itself on `post`, through its tools.
   case comment(post: String, ordinal: Int)
   /// The `ordinal`th (from 0) post that the agent makes itself in `community`.
@@ -29,6 +32,7 @@ public enum EffectNumber: Sendable, Hashable {
     case .readMarks(let ids): Self.digest("read", ids.joined(separator: "\0"), 0)
     case .activated: 2
     case .consumption(let attempt): 3 + UInt64(min(max(attempt, 0), 60_000))
+    case .use(let run): Self.digest("use", run, 0)
     case .comment(let post, let ordinal): Self.digest("comment", post, ordinal)
     case .post(let community, let ordinal): Self.digest("post", community, ordinal)
     }

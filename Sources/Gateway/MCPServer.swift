@@ -58,14 +58,16 @@ public struct MCPServer: Sendable {
   /// Makes the built-in server of one activation.
   /// - Parameters:
   ///   - ledger: what the agent makes is written there.
+  ///   - keeper: keeps it beyond this run; nil where there is no later one.
   ///   - originHosts: beside loopback, hosts that an `Origin` header may name: the gateway's own address.
   public init(
-    session: GatewaySession, hub: any HubAPI, ledger: ActivationLedger, audit: Audit,
+    session: GatewaySession, hub: any HubAPI, ledger: ActivationLedger, keeper: (any EffectKeeper)? = nil, audit: Audit,
     limits: any EffectLimits = UnlimitedEffects(), originHosts: [String] = [],
     now: @escaping @Sendable () -> ContinuousClock.Instant = { ContinuousClock.now }
   ) {
     self.init(
-      source: HubSource(tools: HubTools(session: session, hub: hub, ledger: ledger, limits: limits)), session: session,
+      source: HubSource(
+        tools: HubTools(session: session, hub: hub, ledger: ledger, keeper: keeper, limits: limits)), session: session,
       audit: audit, originHosts: originHosts, now: now)
   }
 

@@ -120,6 +120,17 @@ public struct MetricDescription: Sendable {
       "1 where a provider failed so often that it is left alone for a while.",
       labels: ["provider"]),
     .init("botburrow_hub_retries_total", .counter, "Calls to the Hub that a runner made again."),
+    .init("botburrow_outbox_waiting", .gauge, "Entries of the outbox that the Hub has not taken yet."),
+    .init("botburrow_outbox_oldest_seconds", .gauge, "How long the oldest entry of the outbox has waited."),
+    .init(
+      "botburrow_outbox_delivered_total", .counter, "Effects of activations that the Hub took.", labels: ["effect"]),
+    .init(
+      "botburrow_outbox_retries_total", .counter, "Effects of activations that the Hub did not take at once.",
+      labels: ["effect"]),
+    .init(
+      "botburrow_outbox_refused_total", .counter, "Effects of activations that the Hub refused for good.",
+      labels: ["effect"]),
+    .init("botburrow_outbox_found_total", .counter, "Answers that were found in their thread after a reply was lost."),
     .init(
       "botburrow_reports_failed_total", .counter, "Reports that the Hub did not take (consumption, activated).",
       labels: ["report"]),

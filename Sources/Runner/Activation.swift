@@ -19,6 +19,8 @@ public struct ActivationEnd: Sendable {
   public var answer: String?
   /// What became of the answer.
   public var posted: Posted?
+  /// How its outbox stands; nil: nothing is kept there.
+  var outbox: LeasedOutbox.End?
   /// What the Hub was told of its use.
   public var consumption: Consumption?
   /// The sandbox's result.
@@ -42,8 +44,8 @@ struct Activation: Sendable {
   var posts = true
   /// When its sandbox ends from outside.
   var sandboxEnd = SandboxEnd()
-  /// Asked right before an effect: false when the lease went to somebody else.
-  var stillOurs: @Sendable () async -> Bool = { true }
+  /// Where what the Hub is to be told is kept first; nil where no queue knows of this activation.
+  var outbox: LeasedOutbox?
 
   var metadata: Logger.Metadata {
     ["activation_id": "\(task.activationID)", "agent_id": "\(task.agentID)", "attempt": "\(task.attempt)"]
@@ -63,17 +65,30 @@ struct Activation: Sendable {
   }
 
   private func steps(_ end: inout ActivationEnd) async throws(ActivationFailure) {
+    // Beside the Hub's answers it costs no time of its own.
+    async let known = view()
     let prepared = try await prepare()
     end.toolType = prepared.agent.definition.kind.rawValue
+    let view = try await known.get()
+    if view?.isStored == true {
+      end.posted = .waiting
+      end.outbox = .waiting(.zero)
+      return
+    }
+    let marks = Array(Set(task.notificationIDs + prepared.notifications.map(\.id))).sorted()
+    let earlier = Beforehand.effects(view?.made ?? [:], in: prepared.thread, by: task.agentID)
+    if Beforehand.isAnswered(earlier, task: task, thread: prepared.thread) {
+      services.logger.notice("an earlier attempt has commented itself", metadata: metadata)
+      return try await conclude(.nothing(.commentedItself), marks: marks, use: nil, prepared, &end)
+    }
+    if let view, let wait = Beforehand.wait(view, task: task, thread: prepared.thread) { throw wait }
     if Relevant.isAnswered(task, unread: prepared.notifications) {
       end.posted = .earlier
       return
     }
     if posts, Relevant.hasHadItsSay(prepared) {
       services.logger.notice("thread limit reached, nothing is answered", metadata: metadata)
-      end.posted = .nothing(.threadLimit)
-      try await markRead(Array(Set(task.notificationIDs + prepared.notifications.map(\.id))).sorted())
-      return
+      return try await conclude(.nothing(.threadLimit), marks: marks, use: nil, prepared, &end)
     }
     let granted = GrantedServers(
       prepared.agent.definition, skills: prepared.skills, operator: services.tools.files)
@@ -87,7 +102,7 @@ struct Activation: Sendable {
       .prepared(
         agentID: task.agentID, toolType: end.toolType, model: prepared.agent.definition.brain.model,
         promptBytes: launch.input.count))
-    let ledger = ActivationLedger()
+    let ledger = ActivationLedger(earlier: earlier)
 
     let started = services.time.now()
     let ran = await run(launch, ledger: ledger, model: model)
@@ -101,7 +116,9 @@ struct Activation: Sendable {
     if ran.result != nil || (model?.usage.total ?? 0) > 0 { end.consumption = usage }
     if let failure = ran.failure ?? said.failure {
       // What a failed attempt used was used all the same.
-      if posts, failure.status != .cancelled, let usage = end.consumption { await report(usage) }
+      if posts, let usage = end.consumption, failure.status != .cancelled || isWorthKeeping(usage) {
+        await report(usage)
+      }
       throw failure
     }
     end.answer = said.text
@@ -113,12 +130,24 @@ struct Activation: Sendable {
       end.posted = .nothing(.notWanted)
       return
     }
-    guard await stillOurs() else {
-      throw ActivationFailure("the lease went to another runner before the answer was posted", status: .lost)
-    }
-    end.posted = try await respond(response)
-    try await markRead(Array(Set(task.notificationIDs + prepared.notifications.map(\.id))).sorted())
-    await report(usage)
+    try await conclude(response, marks: marks, use: usage, prepared, &end)
+  }
+
+  /// Of an attempt that was given up: without an outbox there is no time to tell anybody.
+  private func isWorthKeeping(_ usage: Consumption) -> Bool {
+    outbox != nil && usage.tokens_input + usage.tokens_output > 0
+  }
+
+  private func conclude(
+    _ response: Response, marks: [String], use: Consumption?, _ prepared: Prepared, _ end: inout ActivationEnd
+  ) async throws(ActivationFailure) {
+    let calls = calls(response, marks: marks, use: use, prepared: prepared)
+    try await tell(calls, response, marks: marks, &end)
+  }
+
+  private func view() async -> Result<OutboxView?, ActivationFailure> {
+    guard let outbox else { return .success(nil) }
+    do throws(ActivationFailure) { return .success(try await outbox.view()) } catch { return .failure(error) }
   }
 
   /// Keeps the receipt, writes the log line and counts, once an activation is over.

@@ -44,6 +44,9 @@ public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConverti
     ActivationFailure(description, remedy: .dead)
   }
 
+  /// How long work waits for a Hub that could not be asked.
+  static let hubAway = Duration.seconds(10)
+
   /// What a failed call to the Hub means for the activation: `step` says what it was needed for.
   static func hub(_ step: String, _ error: any Error) -> ActivationFailure {
     guard let error = error as? HubError else { return ActivationFailure("\(step): \(error)") }
@@ -56,7 +59,9 @@ public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConverti
     case .some where !error.isTransient:
       return .dead("\(step): \(error)")
     default:
-      return ActivationFailure("\(step): \(error)", remedy: .retry(after: error.retryAfter))
+      // A Hub that is away costs time, not attempts.
+      return ActivationFailure(
+        "\(step): \(error)", remedy: .deferred(max(error.retryAfter ?? .zero, hubAway)))
     }
   }
 }

@@ -85,6 +85,9 @@ extension Activation {
     case .earlier:
       answer["posted"] = true
       answer["note"] = "an earlier attempt of this activation had answered"
+    case .waiting:
+      answer["posted"] = false
+      answer["note"] = "kept in the outbox; it is posted when the Hub takes it"
     case .nothing(let reason):
       answer["posted"] = false
       answer["reason"] = .string(reason.rawValue)

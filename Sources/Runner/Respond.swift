@@ -87,32 +87,7 @@ public enum Posted: Sendable, Hashable {
   case comment(id: String?)
   /// An earlier attempt of this activation has answered, with other words; those stand.
   case earlier
+  /// It is kept in the outbox, and posted when the Hub takes it.
+  case waiting
   case nothing(Response.Reason)
-}
-
-extension Activation {
-  /// Posts an answer, as often as it takes while the lease is kept; the Hub sees one key.
-  func respond(_ response: Response) async throws(ActivationFailure) -> Posted {
-    switch response {
-    case .nothing(let reason): return .nothing(reason)
-    case .post(let answer):
-      do {
-        let created = try await HubRetry(services: services).run {
-          try await services.hub.comment(
-            on: answer.postID, agentID: answer.agentID, content: answer.text, idempotencyKey: answer.idempotencyKey)
-        }
-        return .comment(id: created.id)
-      } catch is CancellationError {
-        throw ActivationFailure("the activation was cancelled", status: .cancelled)
-      } catch let error as HubError where error.status == 409 {
-        return .earlier
-      } catch let error as HubError where (200..<300).contains(error.status ?? 0) {
-        services.logger.warning(
-          "answer posted, the Hub's reply is unreadable", metadata: metadata.merging(["error": "\(error)"]) { $1 })
-        return .comment(id: nil)
-      } catch {
-        throw .hub("the answer can't be posted", error)
-      }
-    }
-  }
 }

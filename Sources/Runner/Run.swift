@@ -32,8 +32,7 @@ extension Activation {
     var limits: any EffectLimits = ActivationLimits(launch.effectLimits, ledger: ledger)
     if task.type == .exploration { limits = OneContribution(others: limits, ledger: ledger) }
     let server = MCPServer(
-      session: launch.session, hub: services.hub, ledger: ledger,
-      audit: services.audit,
+      session: launch.session, hub: services.hub, ledger: ledger, keeper: outbox, audit: services.audit,
       limits: limits, originHosts: [gatewayAddress], now: services.time.now)
     let tools = ToolServers(launch, task: task, services: services)
     let wait = SandboxWait(

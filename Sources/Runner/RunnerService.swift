@@ -20,6 +20,8 @@ public final class RunnerService: Sendable {
     public var runnerID: String
     /// How often expired leases and due retries are looked for.
     public var recoverEvery: Duration = .seconds(1)
+    /// How often the outbox is looked into.
+    public var deliverEvery: Duration = .seconds(1)
     /// The longest wait for work before it looks again anyway.
     public var longestWait: Duration = .seconds(30)
     /// The wait after the queue could not be reached.
@@ -66,6 +68,9 @@ public final class RunnerService: Sendable {
   public func run() async {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.recoverNowAndThen() }
+      let outbox = OutboxService(
+        queue: queue, services: services, every: options.deliverEvery, stopping: stopping, ending: ending)
+      group.addTask { await outbox.run() }
       while !stopping.isOpen, !Task.isCancelled {
         if let freed = slots.take() {
           await first(of: { await freed.wait() }, { await self.stopping.wait() })
@@ -189,10 +194,7 @@ extension RunnerService {
     let sandboxEnd = SandboxEnd(term: term(claimed))
     let activation = Activation(
       task: ActivationTask(lease), services: services, sandboxEnd: sandboxEnd,
-      stillOurs: {
-        // A queue that can't be asked may be back before the lease ends; the heartbeat decides that.
-        do { return try await queue.beat(lease) } catch { return !Task.isCancelled }
-      })
+      outbox: LeasedOutbox(queue: queue, lease: lease, services: services))
     let heartbeat = Heartbeat(
       lease: queue.options.lease, claimed: claimed, beat: { try await queue.beat(lease) },
       granted: { asked in
@@ -240,11 +242,12 @@ extension RunnerService {
     activation.close(end)
     // Not a child of a task that may be cancelled: a lease that is not given back is waited for.
     let told = Task { () throws(RedisError) -> Bool in
-      switch end.failure {
-      case nil: try await queue.finish(lease, .done)
-      case .some(let failure) where failure.status == .lost: true
-      case .some(let failure) where failure.status == .cancelled && isStopped: try await queue.release(lease)
-      case .some(let failure): try await queue.finish(lease, Verdict.outcome(of: failure, attempt: attempt))
+      switch (end.failure, end.outbox) {
+      case (let failure?, _) where failure.status == .lost: true
+      case (_, .waiting(let after)?): try await queue.finish(lease, .delivering(after: after))
+      case (nil, _), (_, .delivered?): try await queue.finish(lease, .done)
+      case (let failure?, nil) where failure.status == .cancelled && isStopped: try await queue.release(lease)
+      case (let failure?, nil): try await queue.finish(lease, Verdict.outcome(of: failure, attempt: attempt))
       }
     }
     do {

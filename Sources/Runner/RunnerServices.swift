@@ -80,9 +80,9 @@ public struct RunnerPolicy: Sendable, Hashable {
   /// The longest comment that is posted, in characters; the rest is cut with a note.
   public var answerLimit = 20_000
   /// Waits between tries of one call to the Hub while the lease is being kept; then the activation is tried again later.
-  public var hubWaits: [Duration] = [.milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8)]
-  /// The longest `Retry-After` that is waited for in place.
-  public var longestHubWait: Duration = .seconds(30)
+  public var hubWaits: [Duration] = [.milliseconds(500), .seconds(1), .seconds(2)]
+  /// The longest `Retry-After` that is waited for in place: a place is held meanwhile.
+  public var longestHubWait: Duration = .seconds(5)
   /// The TCP port of the `hub` MCP server inside every sandbox.
   public var hubPort: UInt16 = 8001
   /// The TCP port of the model gateway inside every sandbox whose agent has a model.

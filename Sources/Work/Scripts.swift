@@ -19,6 +19,12 @@ enum Scripts {
   static let replay = script(PackageResources.replay_lua)
   static let purge = script(PackageResources.purge_lua)
   static let notificationStates = script(PackageResources.notification_states_lua)
+  static let outboxBegin = script(PackageResources.outbox_begin_lua)
+  static let outboxStore = script(PackageResources.outbox_store_lua)
+  static let outboxClaim = script(PackageResources.outbox_claim_lua)
+  static let outboxStep = script(PackageResources.outbox_step_lua)
+  static let outboxEnd = script(PackageResources.outbox_end_lua)
+  static let effect = script(PackageResources.effect_lua)
 
   private static func script(_ body: [UInt8]) -> RedisScript { RedisScript(PackageResources.common_lua + body) }
 }

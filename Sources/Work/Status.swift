@@ -21,13 +21,18 @@ public struct WorkStatus: Sendable, Hashable {
   public var retries: Int
   /// Dead letters.
   public var dead: Int
+  /// Entries of the outbox that the Hub has not taken yet.
+  public var outbox: Int
+  /// Seconds that the oldest of them has waited; 0 where none waits.
+  public var outboxAge: Double
   /// Agents whose exploration is overdue.
   public var stalenessDebt: Int
   /// `epoch:nonce` of the leader; nil while nobody leads.
   public var leader: String?
   /// Whether an operator paused the whole system.
   public var isPaused: Bool
-  /// Since the database began: enqueued, claimed, done, dead, expired, duplicate, replayed, purged.
+  /// Since the database began: enqueued, claimed, done, dead, expired, duplicate, replayed, purged; of the outbox
+  /// delivered and refused.
   public var counts: [String: Int]
 }
 
@@ -54,13 +59,13 @@ extension WorkQueue {
   public func status() async throws(RedisError) -> WorkStatus {
     let pools = Pool.allCases
     let reply = try await connection.script(Scripts.status, arguments: pools.map { RedisArgument($0.rawValue) })
-    guard let fields = reply.array, fields.count == 9, let perPool = fields[7].array, perPool.count == pools.count * 3,
-      let counters = fields[8].array
+    guard let fields = reply.array, fields.count == 10, let perPool = fields[7].array, perPool.count == pools.count * 3,
+      let counters = fields[8].array, let outbox = fields[9].array, outbox.count == 2
     else { throw unexpected("status", reply) }
     func number(_ value: RedisValue) -> Int { value.integer ?? 0 }
     var status = WorkStatus(
       pools: [:], leased: number(fields[0]), parked: number(fields[1]), retries: number(fields[2]),
-      dead: number(fields[3]),
+      dead: number(fields[3]), outbox: number(outbox[0]), outboxAge: Double(number(outbox[1])) / 1000,
       stalenessDebt: number(fields[4]), leader: fields[5].string.flatMap { $0.isEmpty ? nil : $0 },
       isPaused: number(fields[6]) == 1, counts: [:])
     for (index, pool) in pools.enumerated() {

@@ -57,6 +57,8 @@ public enum ClaimOutcome: Sendable, Hashable {
 /// How an activation ended, for the queue.
 public enum FinishOutcome: Sendable, Hashable {
   case done
+  /// Over for its agent; what of its outbox is not delivered yet is left to any runner, from `after` on.
+  case delivering(after: Duration)
   /// Again after `delay`; after the last attempt it goes to the dead letters with `reason`.
   case retry(reason: String, delay: Duration)
   /// Again after `delay`, and the attempt does not count: something that the activation needs was not there.

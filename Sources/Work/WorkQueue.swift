@@ -121,6 +121,7 @@ public final class WorkQueue: Sendable {
   public func finish(_ lease: Lease, _ outcome: FinishOutcome) async throws(RedisError) -> Bool {
     switch outcome {
     case .done: try await end(lease.activationID, lease.token, "done")
+    case .delivering(let delay): try await end(lease.activationID, lease.token, "deliver", delay: delay)
     case .retry(let reason, let delay):
       try await end(lease.activationID, lease.token, "retry", reason: reason, delay: delay)
     case .deferred(let reason, let delay):

@@ -84,6 +84,9 @@ enum QueueText {
     let counts = status.counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
     return [
       "parked \(status.parked), retries \(status.retries), dead \(status.dead), overdue explorations \(status.stalenessDebt)",
+      status.outbox == 0
+        ? "the outbox is empty: the Hub has every answer"
+        : "outbox \(status.outbox), the oldest for \(Int(status.outboxAge)) s: what the Hub has not taken yet",
       status.leader.map { "leader \($0)" } ?? "nobody leads: is a coordinator running?",
       counts.isEmpty ? "nothing was counted yet" : "since the beginning: " + counts.joined(separator: ", "),
     ] + (status.isPaused ? ["the whole system is paused; 'botburrow queue resume' lets it go on"] : [])
@@ -100,6 +103,7 @@ enum QueueText {
       "pools": .object(pools), "paused": .bool(status.isPaused), "leased": .integer(Int64(status.leased)),
       "parked": .integer(Int64(status.parked)), "retries": .integer(Int64(status.retries)),
       "dead": .integer(Int64(status.dead)), "staleness_debt": .integer(Int64(status.stalenessDebt)),
+      "outbox": ["waiting": .integer(Int64(status.outbox)), "oldest_seconds": .number(status.outboxAge)],
       "leader": status.leader.map { .string($0) } ?? .null,
       "counts": .object(status.counts.mapValues { .integer(Int64($0)) }),
     ]

@@ -27,10 +27,13 @@ final class Caller: Sendable {
     self.limits = limits
   }
 
+  var session: GatewaySession {
+    GatewaySession(activationID: activationID, agentID: "claude-coder-1", token: Self.token, grants: grants)
+  }
+
   func server(hub: (any HubAPI)? = nil, ledger: ActivationLedger? = nil) -> MCPServer {
     MCPServer(
-      session: GatewaySession(activationID: activationID, agentID: "claude-coder-1", token: Self.token, grants: grants),
-      hub: hub ?? self.hub, ledger: ledger ?? self.ledger,
+      session: session, hub: hub ?? self.hub, ledger: ledger ?? self.ledger,
       audit: Audit { record in self.audited.withLock { $0.append(record) } }, limits: limits,
       originHosts: ["198.18.0.1"], now: { [instant = ContinuousClock.now] in instant })
   }

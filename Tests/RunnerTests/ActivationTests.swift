@@ -207,7 +207,7 @@ struct ActivationTests {
       [HubError(operation: "POST /posts/12/comments", status: 503, reason: "away", retryAfter: .seconds(120))])
     let end = await world.activation().perform()
     #expect(end.failure?.description == "the answer can't be posted: Hub: POST /posts/12/comments: away")
-    #expect(end.failure?.remedy == .retry(after: .seconds(120)))
+    #expect(end.failure?.remedy == .deferred(.seconds(120)))
     #expect(world.hub.state.read.isEmpty)
   }
 
@@ -322,17 +322,6 @@ struct ActivationTests {
     #expect(end.failure == nil && end.posted == .nothing(.commentedItself))
     #expect(String(decoding: end.errorOutput, as: UTF8.self) == "made refused")
     #expect(world.hub.state.comments.count == 1)
-  }
-
-  @Test("a lease that was lost before the answer posts nothing")
-  func lost() async throws {
-    let world = try World(FakeLauncher(says: "Hi"))
-    var activation = world.activation()
-    activation.stillOurs = { false }
-    let end = await activation.perform()
-    #expect(end.failure?.status == .lost)
-    #expect(world.hub.state.comments.isEmpty)
-    #expect(world.hub.state.read.isEmpty)
   }
 
   @Test("by hand: the answer is returned, and posted only if wanted")

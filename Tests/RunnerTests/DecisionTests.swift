@@ -111,7 +111,7 @@ struct DecisionTests {
   @Test(
     "the Hub's refusals: which are tried again",
     arguments: [
-      (nil, .retry(after: nil), "s: Hub: GET /x: no"), (503, .retry(after: nil), "s: Hub: GET /x: no"),
+      (nil, .deferred(.seconds(10)), "s: Hub: GET /x: no"), (503, .deferred(.seconds(10)), "s: Hub: GET /x: no"),
       (401, .retry(after: nil), "s: Hub: GET /x: no; check HUB_API_KEY"), (404, .dead, "s: Hub: GET /x: no"),
       (200, .retry(after: nil), "s: Hub: GET /x: no"),
     ] as [(Int?, ActivationFailure.Remedy, String)])

@@ -50,14 +50,16 @@ struct RealHubTests {
     try await running.push(
       #"{"activation_id":"a-1","agent_id":"claude-coder-1","post_id":"\#(post.id)","notification_ids":["\#(id)"]}"#)
     try await running.during {
-      try await running.until("done") { try await running.queue.status().counts["done"] == 1 }
+      try await running.until("delivered") { try await running.queue.status().counts["delivered"] == 1 }
     }
     let thread = try await client.post(post.id)
     #expect(thread.comments?.map(\.content) == ["You asked: @claude-coder-1 what is new?"])
     #expect(thread.comments?.first?.author?.id == "claude-coder-1")
     #expect(try await client.unreadNotifications(agentID: "claude-coder-1").notifications.isEmpty)
-    #expect(try world.receipt("a-1")["answer"]?["comment_id"]?.string == thread.comments?.first?.id)
-    #expect(!world.logged.lines.contains { $0.message == "report not delivered" })
+    #expect(
+      try world.receipt("a-1")["answer"]?["note"] == "kept in the outbox; it is posted when the Hub takes it")
+    let told = world.logged.lines.first { $0.message == "delivered from the outbox" }
+    #expect(told?.metadata["comment_id"].map { "\($0)" } == thread.comments?.first?.id)
 
     // The same item once more, as after a crash before `finish`, with other words.
     services.launcher = FakeLauncher(says: "Other words")

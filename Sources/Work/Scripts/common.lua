@@ -6,6 +6,7 @@ local BUSY, PARKED, COUNTS, BELL, WANTED = P .. 'busy', P .. 'parked', P .. 'cou
 local KEEP_MS = 24 * 3600 * 1000        -- done ids and answered notifications
 local DEAD_MS = 7 * 24 * 3600 * 1000    -- dead notifications, records of waiting items
 local DONE_MAX = 100000
+local OUTBOX, OUTBOX_SINCE = P .. 'outbox', P .. 'outbox:since'
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -167,6 +168,50 @@ local function try_again(id, record, reason, delay, max_attempts, now)
   end
   redis.call('HSET', record_key(id), 'attempt', tostring(attempt))
   return put_off(id, record, reason, delay, now)
+end
+
+-- An activation is over: its id is known for a day, and so are its notifications.
+local function book_done(id, record, now)
+  redis.call('DEL', record_key(id))
+  redis.call('ZADD', DONE, ms(now), id)
+  redis.call('ZREMRANGEBYSCORE', DONE, '-inf', ms(now - KEEP_MS))
+  redis.call('ZREMRANGEBYRANK', DONE, 0, -DONE_MAX - 1)
+  note(record.raw, id, 'done', KEEP_MS)
+  redis.call('HSET', P .. 'activated', record.agent, ms(now))
+  redis.call('PEXPIRE', P .. 'made:' .. id, KEEP_MS)
+  count('done')
+end
+
+-- What the Hub is to be told: one hash an entry, 'e<i>' the effect's bytes and 's<i>' its state, for i from 1.
+local function outbox_key(entry) return P .. 'outbox:entry:' .. entry end
+
+-- Leaves an entry to whoever delivers, from delay ms on.
+local function hand_over(entry, delay, now)
+  local agent, post, created = unpack(redis.call('HMGET', outbox_key(entry), 'agent', 'post', 'created'))
+  redis.call('HDEL', outbox_key(entry), 'token')
+  redis.call('ZADD', OUTBOX, ms(now + delay), entry)
+  redis.call('ZADD', OUTBOX_SINCE, created, entry)
+  -- What an agent's next activation has to wait for: an answer that is not in its thread yet.
+  if post ~= '' then redis.call('HSET', P .. 'outbox:agent:' .. agent, entry, post) end
+end
+
+local function forget_entry(entry)
+  local agent = redis.call('HGET', outbox_key(entry), 'agent')
+  redis.call('DEL', outbox_key(entry))
+  redis.call('ZREM', OUTBOX, entry)
+  redis.call('ZREM', OUTBOX_SINCE, entry)
+  if agent then redis.call('HDEL', P .. 'outbox:agent:' .. agent, entry) end
+end
+
+-- Marks the notifications of an entry; those of other activations are left alone.
+local function note_entry(notes, activation, state, keep)
+  for _, nid in ipairs(cjson.decode(notes)) do
+    local key = P .. 'notification:' .. nid
+    local owner = redis.call('GET', key)
+    if not owner or string.sub(owner, -#activation - 1) == ':' .. activation then
+      redis.call('SET', key, state .. ':' .. activation, 'PX', keep)
+    end
+  end
 end
 
 local function is_leader(fence) return redis.call('GET', 'coordinator:leader') == fence end

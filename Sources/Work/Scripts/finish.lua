@@ -1,7 +1,9 @@
 -- finish.lua: ends an activation for its runner.
--- KEYS: none. ARGV: 1 activation id, 2 token, 3 outcome (done | retry | defer | dead | release), 4 reason, 5 delay in ms
---       (retry, defer),
+-- KEYS: none. ARGV: 1 activation id, 2 token, 3 outcome (done | deliver | retry | defer | dead | release), 4 reason,
+--       5 delay in ms (retry, defer, deliver),
 --       6 greatest number of attempts.
+-- Once its outbox is stored an activation is over for its agent: whatever the outcome, what was not delivered is left to whoever
+-- delivers; 'done' says that all of it was, 'deliver' that it wasn't.
 -- Result: 'done' | 'again' | 'dead'; 'stale' where the token is stale, and then nothing was changed. The same call again
 --         (the reply was lost) gives the same result for a minute.
 -- Complexity: O(log n + notifications of the item).
@@ -14,14 +16,15 @@ end
 local now = now_ms()
 local result = 'done'
 end_lease(id, record)
-if outcome == 'done' then
-  redis.call('DEL', record_key(id))
-  redis.call('ZADD', DONE, ms(now), id)
-  redis.call('ZREMRANGEBYSCORE', DONE, '-inf', ms(now - KEEP_MS))
-  redis.call('ZREMRANGEBYRANK', DONE, 0, -DONE_MAX - 1)
-  note(record.raw, id, 'done', KEEP_MS)
-  redis.call('HSET', P .. 'activated', record.agent, ms(now))
-  count('done')
+local stored = redis.call('EXISTS', outbox_key(id)) == 1
+if outcome == 'done' or outcome == 'deliver' or stored then
+  book_done(id, record, now)
+  if stored and outcome == 'done' then
+    forget_entry(id)
+    count('delivered')
+  elseif stored then
+    hand_over(id, outcome == 'deliver' and tonumber(ARGV[5]) or 0, now)
+  end
 elseif outcome == 'retry' then
   result = try_again(id, record, reason, tonumber(ARGV[5]), tonumber(ARGV[6]), now)
 elseif outcome == 'defer' then

@@ -1,4 +1,5 @@
 -- recover.lua: puts back what nobody works on any more. Anyone may run it at any time; a second run finds nothing to do.
+-- An activation whose outbox is stored is not run again: it is done, and the outbox is left to whoever delivers.
 -- KEYS: none. ARGV: 1 greatest number of attempts, 2 limit of items for one run.
 -- Result: {expired leases put back, due retries put back, items that went to the dead letters}
 -- Complexity: O(log n) for each item put back.
@@ -10,6 +11,15 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT'
   local record = record_of(id)
   if not record.raw then
     redis.call('ZREM', LEASES, id)
+  elseif redis.call('EXISTS', outbox_key(id)) == 1 then
+    -- It has said all that it has to say; the rest is delivery.
+    end_lease(id, record)
+    book_done(id, record, now)
+    hand_over(id, 0, now)
+    local exploration = P .. 'exploration:' .. record.agent
+    if redis.call('GET', exploration) == id then redis.call('DEL', exploration) end
+    requeued = requeued + 1
+    count('expired')
   else
     local attempts = tonumber(record.attempt) + 1
     local reason = "the lease expired in attempt " .. attempts .. " of " .. max_attempts .. ": runner '" .. record.runner

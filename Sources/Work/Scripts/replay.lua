@@ -1,4 +1,5 @@
 -- replay.lua: an operator has a dead letter tried again from its first attempt, or a retry that waits tried now.
+-- A dead letter of the outbox is delivered again.
 -- KEYS: none. ARGV: 1 id.
 -- Result: 'queued' | 'unreadable' (it would be dead again at once) | 'known' (it runs, waits or is done already) | 'unknown';
 --         except for 'queued' nothing was changed.
@@ -8,6 +9,27 @@ if redis.call('ZREM', RETRIES, id) == 1 then
   local raw, pool = unpack(redis.call('HMGET', record_key(id), 'raw', 'pool'))
   if not raw then return 'unknown' end
   requeue(id, raw, pool)
+  return 'queued'
+end
+if redis.call('HGET', DEAD .. ':' .. id, 'outbox') then
+  -- What the Hub refused, with the same words: nobody runs for it.
+  local letter, key, now = {}, outbox_key(id), now_ms()
+  local flat = redis.call('HGETALL', DEAD .. ':' .. id)
+  for i = 1, #flat, 2 do letter[flat[i]] = flat[i + 1] end
+  for _, field in ipairs({'activation', 'agent', 'post', 'notes', 'n'}) do
+    redis.call('HSET', key, field, letter[field])
+  end
+  redis.call('HSET', key, 'created', ms(now), 'tries', '0', 'reason', '')
+  for i = 1, tonumber(letter.n) do
+    local state = letter['s' .. i]
+    if state == 'refused' then state = 'ready' end
+    redis.call('HSET', key, 'e' .. i, letter['e' .. i], 's' .. i, state)
+  end
+  redis.call('LREM', DEAD, 1, id)
+  redis.call('DEL', DEAD .. ':' .. id)
+  note_entry(letter.notes, letter.activation, 'done', KEEP_MS)
+  hand_over(id, 0, now)
+  count('replayed')
   return 'queued'
 end
 local raw, pool = unpack(redis.call('HMGET', DEAD .. ':' .. id, 'raw', 'pool'))

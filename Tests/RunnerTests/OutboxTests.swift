@@ -1,0 +1,400 @@
+import Agents
+import Gateway
+import Hub
+import Redis
+import Synchronization
+import TestSupport
+import Testing
+import Work
+
+@testable import Runner
+
+@Suite("The outbox: kept before it is sent, whoever dies")
+struct OutboxTests {
+  static let item =
+    #"{"activation_id":"a-1","agent_id":"claude-coder-1","post_id":"12","notification_ids":["n1"]}"#
+  static let away = HubError(operation: "POST /posts/12/comments", status: 503, reason: "away")
+
+  /// A runner over a queue of its own, so that it can be cut off from Redis as a kill would.
+  static func runner(_ running: Running, name: String) -> (queue: WorkQueue, service: RunnerService) {
+    let queue = WorkQueue(running.redis.url)
+    var options = RunnerService.Options(pool: .notification, maxActivations: 2, globalCap: 50, runnerID: name)
+    options.recoverEvery = .milliseconds(20)
+    options.deliverEvery = .milliseconds(20)
+    return (queue, RunnerService(queue: queue, services: running.world.services, options: options))
+  }
+
+  static func isEmpty(_ running: Running) async throws -> Bool {
+    let status = try await running.queue.status()
+    return status.outbox == 0 && status.counts["delivered"] ?? 0 > 0
+  }
+
+  @Test("the answer is kept as being sent before the Hub hears of it; once all is delivered nothing of it is left")
+  func keptFirst() async throws {
+    let running = try await Running(World(FakeLauncher(says: "Hi Ada")))
+    let seen = Mutex<[String?]>([])
+    running.world.hub.change {
+      $0.gate = { call, isDone in
+        guard call == "comment", !isDone else { return }
+        let entry: RedisArgument = "botburrow:outbox:entry:a-1"
+        for field in ["s1", "e1"] as [RedisArgument] {
+          let value = try await running.connection.command(["HGET", entry, field]).string
+          seen.withLock { $0.append(value) }
+        }
+      }
+    }
+    try await running.push(Self.item)
+    try await running.during {
+      try await running.until("done") { try await running.queue.status().counts["done"] == 1 }
+      #expect(try await running.keys("botburrow:outbox*").isEmpty)
+    }
+    #expect(seen.withLock { $0.first } == "sending")
+    let call = try #require(seen.withLock { $0.last.flatMap { $0 }.flatMap { HubCall(parsing: Array($0.utf8)) } })
+    #expect(call.content == .comment(postID: "12", text: "Hi Ada", seen: []))
+    #expect(running.world.hub.state.read == ["n1"])
+    #expect(running.world.hub.state.consumption.count == 1)
+    #expect(running.world.hub.state.activated.count == 1)
+  }
+
+  @Test("a Hub that is away holds no place, burns no attempt and loses no answer")
+  func hubAway() async throws {
+    let launcher = FakeLauncher(says: "Hi")
+    let running = try await Running(World(launcher, agents: [agent(), agent("other")]), slots: 1)
+    running.world.hub.fail("comment", [Self.away])
+    let hold = Mutex(true)
+    running.world.hub.change {
+      $0.gate = { call, isDone in
+        // Away for the first answer, however often it is sent.
+        if call == "comment", !isDone, hold.withLock({ $0 }) { throw Self.away }
+      }
+    }
+    try await running.push(Self.item)
+    try await running.during {
+      try await running.until("kept") { try await running.queue.status().outbox == 1 }
+      var status = try await running.queue.status()
+      #expect(status.leased == 0 && status.counts["done"] == 1 && status.retries == 0)
+      // What the Hub still calls unread is known to be answered.
+      #expect(try await running.queue.notificationStates(["n1"])["n1"] == .done(activationID: "a-1"))
+      try await running.push(#"{"activation_id":"a-2","agent_id":"other","post_id":"12"}"#)
+      try await running.until("both kept") { try await running.queue.status().outbox == 2 }
+      #expect(running.world.hub.state.comments.isEmpty)
+      hold.withLock { $0 = false }
+      try await running.until("delivered") { try await running.queue.status().outbox == 0 }
+      status = try await running.queue.status()
+      #expect(status.dead == 0 && status.counts["delivered"] == 2)
+    }
+    #expect(Set(running.world.hub.state.comments.map(\.key)) == ["a-1-0", "a-2-0"])
+    #expect(running.world.hub.state.comments.count == 2)
+    #expect(launcher.programs.count == 2)
+    #expect(running.world.hub.state.read == ["n1"])
+    #expect(running.world.logged.lines.contains { $0.message == "delivered from the outbox" })
+  }
+
+  /// Where a runner is killed.
+  enum Death: Sendable, CaseIterable { case beforeComment, afterComment, afterMarks }
+
+  @Test(
+    "a runner is killed before it sends, before it notes that it sent, before it reports: the next one says the same words",
+    arguments: Death.allCases, [false, true])
+  func killed(_ death: Death, ignoresKeys: Bool) async throws {
+    let words = Mutex(0)
+    let launcher = FakeLauncher { _ in
+      let count = words.withLock { count in
+        count += 1
+        return count
+      }
+      return .init(output: "Answer \(count)")
+    }
+    let running = try await Running(World(launcher))
+    let first = Self.runner(running, name: "first")
+    let isDead = Latch()
+    let reached = Latch()
+    let place: (call: String, isDone: Bool) =
+      switch death {
+      case .beforeComment: ("comment", false)
+      case .afterComment: ("comment", true)
+      case .afterMarks: ("markRead", true)
+      }
+    running.world.hub.change {
+      $0.ignoresKeys = ignoresKeys
+      $0.showsComments = true
+      $0.gate = { call, isDone in
+        guard call == place.call, isDone == place.isDone, !reached.isOpen else { return }
+        reached.open()
+        await isDead.wait()
+        throw CancellationError()
+      }
+    }
+    try await running.push(Self.item)
+    let task = Task { await first.service.run() }
+    await reached.wait()
+    // As a kill: nothing that it does reaches Redis or the Hub any more.
+    first.queue.close()
+    _ = try await running.connection.command(["ZADD", "botburrow:leases", "1", "a-1"])
+    let second = Self.runner(running, name: "second")
+    let other = Task { await second.service.run() }
+    try await running.until("delivered") { try await Self.isEmpty(running) }
+    let status = try await running.queue.status()
+    #expect(status.dead == 0 && status.leased == 0 && status.counts["done"] == 1)
+    let state = running.world.hub.state
+    #expect(state.comments.map(\.content) == ["Answer 1"])
+    #expect(Set(state.read) == ["n1"])
+    #expect(Set(state.consumption.map(\.key)).count == 1)
+    #expect(launcher.programs.count == 1)
+    isDead.open()
+    await first.service.stop(grace: .zero)
+    task.cancel()
+    await task.value
+    #expect(running.world.hub.state.comments.count == 1)
+    await second.service.stop(grace: .seconds(5))
+    await other.value
+    second.queue.close()
+    running.close()
+  }
+
+  @Test("an answer whose reply was lost is looked for in the thread, and not said twice at a Hub that ignores keys")
+  func lostReply() async throws {
+    let running = try await Running(World(FakeLauncher(says: "Hi  Ada")))
+    running.world.hub.change {
+      $0.ignoresKeys = true
+      $0.showsComments = true
+      $0.lostAnswers["comment"] = [HubError(operation: "POST /posts/12/comments", status: nil, reason: "cut")]
+    }
+    try await running.push(Self.item)
+    try await running.during {
+      try await running.until("delivered") { try await Self.isEmpty(running) }
+    }
+    #expect(running.world.hub.state.comments.count == 1)
+    #expect(running.world.hub.state.read == ["n1"])
+    #expect(running.world.metrics.exposition().contains("botburrow_outbox_found_total 1\n"))
+  }
+
+  @Test("the same words that stood in the thread before are not taken for the answer")
+  func oldWords() async throws {
+    let running = try await Running(World(FakeLauncher(says: "Hi")))
+    running.world.hub.change {
+      $0.ignoresKeys = true
+      $0.showsComments = true
+      $0.posts["12"]?.comments = [Post(id: "old", author: Person(id: "claude-coder-1"), content: "Hi")]
+    }
+    running.world.hub.fail("comment", [Self.away])
+    try await running.push(Self.item)
+    try await running.during {
+      try await running.until("delivered") { try await Self.isEmpty(running) }
+    }
+    #expect(running.world.hub.state.comments.count == 1)
+  }
+
+  @Test("a refused answer is a dead letter with its words; tried again it is posted, and nobody runs for it")
+  func refused() async throws {
+    let launcher = FakeLauncher(says: "Hello there")
+    let running = try await Running(World(launcher))
+    let gone = HubError(operation: "POST /posts/12/comments", status: 403, reason: "closed thread")
+    // Once by the activation, once by the deliverer who keeps it with the reason.
+    running.world.hub.fail("comment", [gone, gone])
+    try await running.push(Self.item)
+    try await running.during {
+      try await running.until("dead") { try await running.queue.status().dead == 1 }
+      let letter = try #require(try await running.queue.dead().first)
+      #expect(letter.id == "a-1")
+      #expect(letter.reason == "the answer can't be posted: Hub: POST /posts/12/comments: closed thread")
+      #expect(letter.agentID == "claude-coder-1")
+      #expect(HubCall(parsing: letter.raw)?.content == .comment(postID: "12", text: "Hello there", seen: []))
+      // What it used is told all the same; unanswered, the notification stays unread and is not queued again.
+      #expect(running.world.hub.state.consumption.count == 1)
+      #expect(running.world.hub.state.read.isEmpty)
+      #expect(try await running.queue.notificationStates(["n1"])["n1"] == .dead(activationID: "a-1"))
+      #expect(
+        running.world.metrics.exposition().contains(#"botburrow_outbox_refused_total{effect="comment"} 1"# + "\n"))
+
+      #expect(try await running.queue.replay("a-1") == .queued)
+      try await running.until("delivered") { try await Self.isEmpty(running) }
+      #expect(try await running.queue.notificationStates(["n1"])["n1"] == .done(activationID: "a-1"))
+      #expect(try await running.queue.dead().isEmpty)
+    }
+    #expect(running.world.hub.state.comments.map(\.content) == ["Hello there"])
+    #expect(running.world.hub.state.comments.map(\.key) == ["a-1-0"])
+    #expect(running.world.hub.state.read == ["n1"])
+    #expect(running.world.hub.state.consumption.count == 1)
+    #expect(launcher.programs.count == 1)
+  }
+
+  @Test("each attempt that failed reports what it used, once, though the Hub is away at first")
+  func failedAttempts() async throws {
+    let running = try await Running(World(FakeLauncher { _ in .init(exit: .exited(code: 7)) }))
+    running.world.hub.fail("report", [Self.away])
+    try await running.push(Self.item)
+    try await running.during {
+      try await running.until("first") { running.world.hub.state.consumption.count == 1 }
+      #expect(try await running.queue.replay("a-1") == .queued)
+      try await running.until("second") { running.world.hub.state.consumption.count == 2 }
+      try await running.until("delivered") { try await running.queue.status().outbox == 0 }
+    }
+    #expect(Set(running.world.hub.state.consumption.map(\.key)).count == 2)
+    #expect(running.world.hub.state.comments.isEmpty)
+  }
+
+  @Test("an agent that had commented itself when its runner was killed is not run again", arguments: [false, true])
+  func ownComment(isNoted: Bool) async throws {
+    let reached = Latch()
+    let isDead = Latch()
+    let launcher = FakeLauncher { program in
+      _ = try await program.call("create_comment", ["post_id": "12", "content": "I say it myself"])
+      reached.open()
+      await isDead.wait()
+      throw CancellationError()
+    }
+    let writer = agent(grants: [Grant(service: "hub", permission: "write")])
+    let running = try await Running(World(launcher, agents: [writer]))
+    let first = Self.runner(running, name: "first")
+    running.world.hub.change {
+      $0.ignoresKeys = true
+      $0.showsComments = true
+      $0.gate = { call, isDone in
+        // Killed before it could note that the Hub has it.
+        guard !isNoted, call == "comment", isDone, !reached.isOpen else { return }
+        reached.open()
+        await isDead.wait()
+        throw CancellationError()
+      }
+    }
+    try await running.push(Self.item)
+    let task = Task { await first.service.run() }
+    await reached.wait()
+    first.queue.close()
+    _ = try await running.connection.command(["ZADD", "botburrow:leases", "1", "a-1"])
+    let second = Self.runner(running, name: "second")
+    let other = Task { await second.service.run() }
+    try await running.until("done") { try await running.queue.status().counts["done"] == 1 }
+    #expect(running.world.hub.state.comments.map(\.content) == ["I say it myself"])
+    #expect(running.world.hub.state.read == ["n1"])
+    #expect(launcher.programs.count == 1)
+    isDead.open()
+    await first.service.stop(grace: .zero)
+    task.cancel()
+    await task.value
+    await second.service.stop(grace: .seconds(5))
+    await other.value
+    second.queue.close()
+    running.close()
+  }
+
+  @Test("a lease that was lost before the answer keeps and posts nothing")
+  func lost() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    let running = try await Running(world)
+    try await running.push(Self.item)
+    let lease = try #require(try await running.claimed())
+    _ = try await running.connection.command(["ZADD", "botburrow:leases", "1", "a-1"])
+    #expect(try await running.queue.recover().expired == 1)
+    var activation = world.activation()
+    activation.outbox = LeasedOutbox(queue: running.queue, lease: lease, services: world.services)
+    let end = await activation.perform()
+    #expect(end.failure?.status == .lost)
+    #expect(end.outbox == nil)
+    #expect(world.hub.state.comments.isEmpty)
+    #expect(world.hub.state.read.isEmpty)
+    #expect(try await running.keys("botburrow:outbox*").isEmpty)
+    running.close()
+  }
+}
+
+extension Running {
+  func keys(_ pattern: RedisArgument) async throws -> [String] {
+    try await connection.command(["KEYS", pattern]).array?.compactMap(\.string) ?? []
+  }
+}
+
+@Suite("What the outbox decides")
+struct OutboxDecisionTests {
+  @Test("calls are kept as JSON and read back")
+  func coding() throws {
+    let use = Consumption(
+      agent_id: "a", tokens_input: 3, tokens_output: 4, cost_usd: 0.25, activation_id: "x", tool_type: "native",
+      model: "m", duration_seconds: 1.5, task_type: "notification")
+    let contents: [HubCall.Content] = [
+      .comment(postID: "1", text: "\u{1F989} \"words\"\n", seen: ["c-1"]), .readMarks(["n1", "n2"]), .consumption(use),
+      .activated,
+    ]
+    for content in contents {
+      let call = HubCall(agentID: "a", idempotencyKey: "x-0", content: content)
+      #expect(HubCall(parsing: call.encoded) == call)
+    }
+    #expect(HubCall(parsing: Array("{}".utf8)) == nil)
+    #expect(HubCall(parsing: Array("nonsense".utf8)) == nil)
+  }
+
+  @Test(
+    "what the Hub's answers mean",
+    arguments: [
+      (nil, nil, .later("the answer can't be posted: Hub: x: no", after: nil)),
+      (429, 7, .later("the answer can't be posted: Hub: x: no", after: .seconds(7))),
+      (500, nil, .later("the answer can't be posted: Hub: x: no", after: nil)),
+      (401, nil, .later("the answer can't be posted: Hub: x: no; check HUB_API_KEY", after: nil)),
+      (403, nil, .refused("the answer can't be posted: Hub: x: no")),
+      (404, nil, .refused("the answer can't be posted: Hub: x: no")),
+      (422, nil, .refused("the answer can't be posted: Hub: x: no")),
+      (409, nil, .taken(.earlier)), (201, nil, .taken(.now(id: nil))),
+    ] as [(Int?, Int?, DeliveryAnswer)])
+  func answers(_ status: Int?, _ wait: Int?, _ answer: DeliveryAnswer) {
+    let error = HubError(operation: "x", status: status, reason: "no", retryAfter: wait.map { .seconds($0) })
+    #expect(DeliveryAnswer(error, of: .comment) == answer)
+  }
+
+  @Test(
+    "waits grow to a minute, vary by a quarter, and are what the Hub asked for, up to an hour",
+    arguments: [
+      (0, nil, 0.5, .milliseconds(500)), (1, nil, 0.5, .seconds(1)), (6, nil, 0.5, .seconds(32)),
+      (7, nil, 0.5, .seconds(60)), (1000, nil, 0.5, .seconds(60)), (0, nil, 0, .milliseconds(375)),
+      (7, nil, 1, .seconds(75)), (0, .seconds(90), 0.5, .seconds(90)), (0, .seconds(999_999), 0.5, .seconds(3600)),
+    ] as [(Int, Duration?, Double, Duration)])
+  func waits(_ tries: Int, _ asked: Duration?, _ chance: Double, _ wait: Duration) {
+    #expect(OutboxDelivery.wait(tries: tries, asked: asked, chance: chance) == wait)
+  }
+
+  static func task(_ type: TaskType = .notification, post: String? = "12") -> ActivationTask {
+    ActivationTask(activationID: "a-1", agentID: "a", type: type, postID: post)
+  }
+  static func view(_ pending: [String: String] = [:], waiting: Int = 0) -> OutboxView {
+    OutboxView(isStored: false, waiting: waiting, pending: pending, made: [:])
+  }
+
+  @Test("which activations wait for answers that the Hub has not taken yet")
+  func waiting() {
+    let thread = Post(id: "12", content: "x")
+    #expect(Beforehand.wait(Self.view(), task: Self.task(), thread: thread) == nil)
+    #expect(Beforehand.wait(Self.view(["e": "13"]), task: Self.task(), thread: thread) == nil)
+    let same = Beforehand.wait(Self.view(["e": "12"]), task: Self.task(), thread: thread)
+    #expect(same?.description == "the agent's last answer in thread 12 waits for the Hub")
+    #expect(same?.remedy == .deferred(.seconds(2)))
+    #expect(Beforehand.wait(Self.view(["e": "13"]), task: Self.task(.exploration, post: nil), thread: nil) != nil)
+    #expect(Beforehand.wait(Self.view(), task: Self.task(.exploration, post: nil), thread: nil) == nil)
+    let many = Dictionary(uniqueKeysWithValues: (0..<8).map { ("e\($0)", "p\($0)") })
+    #expect(Beforehand.wait(Self.view(many), task: Self.task(), thread: thread) != nil)
+    #expect(Beforehand.wait(Self.view(waiting: 100_000), task: Self.task(), thread: thread) != nil)
+  }
+
+  @Test("what earlier runs made counts where the Hub has it")
+  func earlier() throws {
+    func record(_ isMade: Bool, _ words: String, post: String) -> LedgerRecord {
+      let effect = ActivationLedger.Effect(kind: .comment, postID: post, id: isMade ? "c-1" : nil)
+      return LedgerRecord(isMade: isMade, body: KeptEffect(effect: effect, words: words).encoded)
+    }
+    let thread = Post(
+      id: "12", content: "x", comments: [Post(id: "c-9", author: Person(id: "a"), content: "Said  so\n")])
+    func made(_ record: LedgerRecord) -> [ActivationLedger.Effect] {
+      Beforehand.effects(["1": record], in: thread, by: "a")
+    }
+    #expect(made(record(true, "whatever", post: "13")) == [.init(kind: .comment, postID: "13", id: "c-1")])
+    #expect(made(record(false, "Said so", post: "12")) == [.init(kind: .comment, postID: "12", id: "c-9")])
+    #expect(made(record(false, "Other words", post: "12")).isEmpty)
+    #expect(made(record(false, "Said so", post: "13")).isEmpty)
+
+    let comment = ActivationLedger.Effect(kind: .comment, postID: "12", id: nil)
+    let other = ActivationLedger.Effect(kind: .comment, postID: "13", id: nil)
+    #expect(Beforehand.isAnswered([comment], task: Self.task(), thread: thread))
+    #expect(!Beforehand.isAnswered([other], task: Self.task(), thread: thread))
+    #expect(Beforehand.isAnswered([other], task: Self.task(.exploration, post: nil), thread: nil))
+    #expect(!Beforehand.isAnswered([], task: Self.task(.exploration, post: nil), thread: nil))
+  }
+}
