@@ -47,7 +47,7 @@ struct LeasedOutbox: Sendable {
       step: { states in try await self.step(states) })
     let turn: DeliveryTurn
     do {
-      turn = try await delivery.turn(calls, states, answerIsFresh: true)
+      turn = try await inTime { try await delivery.turn(calls, states, answerIsFresh: true) }
     } catch let failure as ActivationFailure {
       throw failure
     } catch {
@@ -60,6 +60,26 @@ struct LeasedOutbox: Sendable {
     case .later, .refused: _ = try await step(turn.states.mapValues { $0 == .refused ? .ready : $0 })
     }
     return turn
+  }
+
+  /// A place is not held for a Hub that is slow to answer: whoever delivers has the time.
+  private func inTime(_ body: @escaping @Sendable () async throws -> DeliveryTurn) async throws -> DeliveryTurn {
+    let (time, limit) = (services.time, services.policy.deliveryPatience)
+    return try await withThrowingTaskGroup(of: DeliveryTurn?.self) { group in
+      group.addTask { try await body() }
+      group.addTask {
+        // Cancelled or over, the turn is given up; it says itself how far it came.
+        try? await time.sleep(limit)
+        return nil
+      }
+      defer { group.cancelAll() }
+      // Given up, its turn ends as after any call without an answer.
+      while let first = try await group.next() {
+        if let first { return first }
+        group.cancelAll()
+      }
+      throw CancellationError()
+    }
   }
 
   /// Keeps what an attempt used that came to nothing; whoever has the lease now, it was used.

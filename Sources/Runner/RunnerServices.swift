@@ -81,6 +81,8 @@ public struct RunnerPolicy: Sendable, Hashable {
   public var answerLimit = 20_000
   /// Waits between tries of one call to the Hub while the lease is being kept; then the activation is tried again later.
   public var hubWaits: [Duration] = [.milliseconds(500), .seconds(1), .seconds(2)]
+  /// How long a place is held while the Hub takes what is kept in the outbox; then whoever delivers goes on.
+  public var deliveryPatience: Duration = .seconds(5)
   /// The longest `Retry-After` that is waited for in place: a place is held meanwhile.
   public var longestHubWait: Duration = .seconds(5)
   /// The TCP port of the `hub` MCP server inside every sandbox.

@@ -10,6 +10,8 @@ public enum WorkState: String, Sendable, Hashable, CaseIterable {
   case retry
   /// Waits for its agent.
   case parked
+  /// Over for its agent; the Hub has not taken what it was to be told.
+  case outbox
   /// Among the dead letters.
   case dead
   /// Over, within the last day.
@@ -24,7 +26,7 @@ public struct WorkEntry: Sendable, Hashable {
   public var state: WorkState
   /// The bytes as they came; empty for one that is done.
   public var raw: [UInt8]
-  /// Its list; nil for one that is done.
+  /// Its list; nil for one that is done or in the outbox.
   public var pool: Pool?
   /// Empty where the bytes can't be read.
   public var agentID: String
@@ -70,7 +72,7 @@ extension WorkQueue {
 
   /// Some of the items that wait (the oldest first) or run (the one whose lease ends first, first).
   /// - Parameters:
-  ///   - state: queued, leased, retry or parked; others give nothing.
+  ///   - state: queued, leased, retry, parked or outbox; others give nothing.
   ///   - pool: which list; only for `queued`.
   public func entries(
     _ state: WorkState, pool: Pool = .notification, from first: Int = 0, limit: Int = 100

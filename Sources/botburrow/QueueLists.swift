@@ -8,12 +8,13 @@ struct QueueList: ParsableCommand {
     commandName: "list", abstract: "List items that wait or run.",
     discussion: """
       States: queued (in a pool's list, the next one first), leased (runs), retry (waits for its next attempt), parked \
-      (waits for its agent). TIME is the lease's end, the next attempt's, or when it was parked. Dead letters have a list \
+      (waits for its agent), outbox (over for its agent; the Hub has not taken its answer yet). TIME is the lease's end, \
+      the next attempt's or delivery's, or when it was parked. Dead letters have a list \
       of their own: 'botburrow queue dead'.
 
       Example: botburrow queue list --state retry
       """)
-  @Option(help: "queued, leased, retry or parked; without it all of them.") var state: WorkState?
+  @Option(help: "queued, leased, retry, parked or outbox; without it all of them.") var state: WorkState?
   @Option(help: "notification, exploration or hybrid; without it all pools.") var pool: Pool?
   @Option(help: "How many of each state, and of each list.") var limit = 100
   @OptionGroup var options: QueueOptions
@@ -25,7 +26,7 @@ struct QueueList: ParsableCommand {
   }
 
   func run() throws {
-    let states: [WorkState] = state.map { [$0] } ?? [.leased, .queued, .retry, .parked]
+    let states: [WorkState] = state.map { [$0] } ?? [.leased, .queued, .retry, .parked, .outbox]
     let (pool, limit) = (pool, limit)
     let entries = try options.ask { queue in
       var all: [WorkEntry] = []

@@ -90,6 +90,34 @@ struct OutboxTests {
     #expect(running.world.logged.lines.contains { $0.message == "delivered from the outbox" })
   }
 
+  @Test("a Hub that does not answer holds no place either")
+  func hubHangs() async throws {
+    let world = try World(FakeLauncher(says: "Hi"))
+    var services = world.services
+    services.policy.deliveryPatience = .milliseconds(50)
+    let running = try await Running(world, slots: 1, services: services)
+    let hangs = Mutex(true)
+    world.hub.change {
+      $0.ignoresKeys = true
+      $0.showsComments = true
+      $0.gate = { call, isDone in
+        // The answer of the first call never comes.
+        guard call == "comment", isDone,
+          hangs.withLock({ hangs in
+            defer { hangs = false }; return hangs
+          })
+        else { return }
+        try await Task.sleep(for: .seconds(60))
+      }
+    }
+    try await running.push(Self.item)
+    try await running.during {
+      try await running.until("delivered") { try await Self.isEmpty(running) }
+    }
+    #expect(world.hub.state.comments.count == 1)
+    #expect(world.hub.state.read == ["n1"])
+  }
+
   /// Where a runner is killed.
   enum Death: Sendable, CaseIterable { case beforeComment, afterComment, afterMarks }
 

@@ -203,6 +203,22 @@ local function forget_entry(entry)
   if agent then redis.call('HDEL', P .. 'outbox:agent:' .. agent, entry) end
 end
 
+-- The first effect that the Hub has not, of a hash by fields; '' where it has all.
+local function unsent(fields)
+  for i = 1, tonumber(fields.n or '0') do
+    if fields['s' .. i] ~= 'sent' then return fields['e' .. i] end
+  end
+  return ''
+end
+
+-- An entry as an operator sees it: raw, pool, agent, tries, runner, reason, time.
+local function outbox_row(entry, due)
+  local fields = {}
+  local flat = redis.call('HGETALL', outbox_key(entry))
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return {unsent(fields), '', fields.agent or '', fields.tries or '0', '', fields.reason or '', due}
+end
+
 -- Marks the notifications of an entry; those of other activations are left alone.
 local function note_entry(notes, activation, state, keep)
   for _, nid in ipairs(cjson.decode(notes)) do

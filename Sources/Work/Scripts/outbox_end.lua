@@ -26,13 +26,7 @@ if outcome == 'later' then
   reason = 'not delivered in ' .. math.floor(tonumber(ARGV[6]) / 3600000) .. ' h; the last try: ' .. reason
 end
 -- The bytes that an operator sees first are those of the first effect that the Hub has not.
-local raw, sent_all = '', true
-for i = 1, tonumber(letter.n) do
-  if letter['s' .. i] ~= 'sent' then
-    if raw == '' then raw = letter['e' .. i] end
-    sent_all = false
-  end
-end
+local raw = unsent(letter)
 local dead = DEAD .. ':' .. entry
 if redis.call('EXISTS', dead) == 0 then redis.call('LPUSH', DEAD, entry) end
 redis.call('HSET', dead, 'outbox', '1', 'reason', reason, 'raw', raw, 'pool', '', 'attempt', letter.tries, 'time', ms(now))
@@ -42,7 +36,7 @@ for field, value in pairs(letter) do
   end
 end
 -- Unread in the Hub: neither queued again by itself nor forgotten.
-if not sent_all then note_entry(letter.notes, letter.activation, 'dead', DEAD_MS) end
+if raw ~= '' then note_entry(letter.notes, letter.activation, 'dead', DEAD_MS) end
 forget_entry(entry)
 count('refused')
 return 'dead'

@@ -1,8 +1,8 @@
 -- show.lua: all that is known of one activation by its id.
 -- KEYS: none. ARGV: 1 id.
--- Result: {state, raw, pool, agent, attempt, runner, reason, time in ms or ''} with state leased, queued, retry, parked, dead or
---         done; {} where nothing is known (it may wait in a list and was never claimed).
---         time is when it was claimed, buried or done, or its next attempt's.
+-- Result: {state, raw, pool, agent, attempt, runner, reason, time in ms or ''} with state leased, queued, retry, parked, outbox, dead
+--         or done; {} where nothing is known (it may wait in a list and was never claimed).
+--         time is when it was claimed, buried or done, or its next attempt's or delivery's.
 -- Complexity: O(log n).
 local id = ARGV[1]
 local r = record_of(id)
@@ -10,6 +10,8 @@ if r.state then
   local time = r.state == 'retry' and redis.call('ZSCORE', RETRIES, id) or r.claimed
   return {r.state, r.raw or '', r.pool or '', r.agent or '', r.attempt or '0', r.runner or '', r.reason or '', time or ''}
 end
+local due = redis.call('ZSCORE', OUTBOX, id)
+if due then return {'outbox', unpack(outbox_row(id, due))} end
 local d = redis.call('HMGET', DEAD .. ':' .. id, 'raw', 'pool', 'agent', 'attempt', 'reason', 'time')
 if d[1] then return {'dead', d[1], d[2] or '', d[3] or '', d[4] or '0', '', d[5] or '', d[6] or ''} end
 local done = redis.call('ZSCORE', DONE, id)
