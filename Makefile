@@ -77,6 +77,7 @@ bench: deps bench-deps release ## measure, print the table, keep it in docs/perf
 	$(SWIFT_RELEASE) --product botburrow-bench-model
 	$(SWIFT_RELEASE) --product botburrow-bench-model-serve
 	$(SWIFT_RELEASE) --product botburrow-floor
+	$(SWIFT_RELEASE) --product botburrow-bench-queue
 	@scripts/bench.sh $(RELEASE)
 
 lint: ## check the formatting

@@ -140,6 +140,10 @@ let package = Package(
       swiftSettings: strict),
     .executableTarget(name: "botburrow-bench-model", path: "Benchmarks/ModelLoad"),
 
+    .executableTarget(
+      name: "botburrow-bench-queue", dependencies: ["Work", "Redis", "HTTPServer"], path: "Benchmarks/Queue",
+      exclude: ["peers.py"], swiftSettings: strict),
+
     .executableTarget(name: "botburrow-floor", path: "Benchmarks/Floor"),
     // Runs in the machine that `make machine` boots.
     .executableTarget(

@@ -31,6 +31,8 @@ done
   "$release/botburrow-floor" | tee "$work/table"
 "$release/botburrow-bench-mcp" "${CALLS:-2000}" | tee "$work/calls"
 scripts/bench-model.sh "$release" | tee "$work/model"
+missed=
+scripts/bench-queue.sh "$release" | tee "$work/queue" || missed=1
 {
   echo "# Performance"
   echo
@@ -60,4 +62,15 @@ scripts/bench-model.sh "$release" | tee "$work/model"
   echo "The gateway in a process of its own before a provider that answers at once (Benchmarks/ModelServe, ModelLoad)."
   echo
   cat "$work/model"
+  echo
+  echo "## The queue"
+  echo
+  echo "Workers are processes with the calls of a runner that has one place; every worker and Redis share the machine's cores,"
+  echo "and Redis keeps an append-only file, for the others with everysec. Jobs do nothing. RQ has its SimpleWorker and Celery its"
+  echo "solo pool, so neither forks for a job or hands it to a child; dramatiq has one thread a process; all else is as they come."
+  echo "Ours takes a lease, keeps the item until it is finished and never runs one agent twice at a time; the others were not"
+  echo "asked to acknowledge late. The second half is measured on the whole system (Benchmarks/Queue)."
+  echo
+  cat "$work/queue"
 } >docs/performance.md
+[ -z "$missed" ]

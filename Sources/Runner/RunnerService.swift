@@ -19,7 +19,7 @@ public final class RunnerService: Sendable {
     /// An id that no other runner process has.
     public var runnerID: String
     /// How often expired leases and due retries are looked for.
-    public var recoverEvery: Duration = .seconds(1)
+    public var recoverEvery: Duration = .seconds(2)
     /// How often the outbox is looked into.
     public var deliverEvery: Duration = .seconds(1)
     /// The longest wait for work before it looks again anyway.

@@ -37,6 +37,29 @@ private func check(_ source: some DefinitionSource) async throws {
     try await check(DirectorySource(directory.path))
   }
 
+  @Test func manyAgentsAreWalkedInParts() async throws {
+    let many = try TemporaryDirectory()
+    for index in 0..<2001 { try many.write("", to: "agents/agent-\(index)/config.yaml") }
+    var parts: [Int] = []
+    var ids: Set<String> = []
+    try await DirectorySource(many.path).walk { part in
+      parts.append(part.count)
+      ids.formUnion(part)
+    }
+    #expect(parts == [1000, 1000, 1])
+    #expect(ids.count == 2001)
+    // What the visitor throws ends the walk.
+    struct Enough: Error {}
+    var seen = 0
+    await #expect(throws: Enough.self) {
+      try await DirectorySource(many.path).walk { _ in
+        seen += 1
+        throw Enough()
+      }
+    }
+    #expect(seen == 1)
+  }
+
   @Test func whatIsMissingIsNamed() async throws {
     let directory = try directory([
       "agents/no-skill/config.yaml": definition("no-skill").replacing("skills: []", with: "skills: [nope]")
