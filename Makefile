@@ -47,7 +47,7 @@ hostile: deps release ## try to get out of a sandbox of every profile in every w
 	@$(RELEASE)/botburrow-hostile $(if $(PROFILES),$(addprefix -p ,$(PROFILES)),$(addprefix --table ,$(TABLE)))
 
 tools: deps ## install the real tools of agents that PyPI has, run each through the whole system (as root; TOOLS=directory)
-	scripts/tools.sh $(TOOLS)
+	-scripts/tools.sh $(TOOLS)
 	swift build --product botburrow
 	swift build --product botburrow-init
 	swift build --product botburrow-agent

@@ -174,7 +174,8 @@ let package = Package(
       swiftSettings: strict),
     // `make tools`: the real tools, through the whole system.
     .executableTarget(
-      name: "botburrow-tools", dependencies: ["ModelStandIn", "HTTPClient", "JSON", "Linux"], path: "Tests/Tools",
+      name: "botburrow-tools", dependencies: ["ModelStandIn", "HTTPClient", "HTTPServer", "JSON", "Linux"],
+      path: "Tests/Tools",
       swiftSettings: strict),
     tests("ModelStandInTests", ["ModelStandIn", "HTTPClient", "JSON"]),
     tests("JSONTests", ["JSON"]),

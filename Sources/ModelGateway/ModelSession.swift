@@ -152,7 +152,8 @@ public final class ModelSession: Sendable {
   /// Takes the record of a call that was not made.
   func refuse(_ record: ModelCallRecord) {
     let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
-      state.last = record
+      // Once its own failures have ended the activation, their kind says more than that the provider is now left alone.
+      if record.outcome != .resting || state.failures < Self.failureLimit { state.last = record }
       if record.outcome == .budget, state.denial == nil { state.denial = record }
       return state.count(record)
     }

@@ -102,6 +102,10 @@ import Testing
     for _ in 0..<3 { _ = try await failing.send() }
     try await hopeless.value
     #expect(failing.session.verdict == .failed(status: 500))
+    // What comes in the seconds that are left changes nothing: after ten, the provider is left alone.
+    for _ in 0..<8 { _ = try await failing.send() }
+    #expect(failing.records.all.last?.outcome == .resting)
+    #expect(failing.session.verdict == .failed(status: 500))
     await failing.stop()
     // Control: requests that are wrong themselves are no failures of the provider.
     let wrong = try await GatewayGround(Scenario([.init(refusal: .init(400))]))
@@ -193,7 +197,22 @@ import Testing
     let resting = try await ground.send()
     #expect(resting.status == 529)
     #expect(resting.header("retry-after") == "30")
-    #expect(ground.session.verdict == .resting(retryAfter: 30))
+    // Whose own failures they were is told those; another activation, that its provider is left alone.
+    #expect(ground.session.verdict == .unreachable)
+    let other = ModelSession(
+      activationID: "a-2", agentID: "abc", token: GatewayGround.token, choice: ground.session.choice, maxTokens: nil)
+    let listener = ModelGatewayListener()
+    let port = try await listener.serve(other, ground.providers, at: .tcp(host: "127.0.0.1", port: 0))
+    let answer = try await HTTPClient().send(
+      HTTPRequest(
+        method: "POST", url: "http://127.0.0.1:\(port)/v1/messages", headers: [("x-api-key", GatewayGround.token)],
+        body: Array(JSONValue.object(GatewayGround.body(.anthropic)).compactText.utf8)))
+    #expect(answer.status == 529)
+    guard case .resting = other.verdict else {
+      Issue.record("the verdict is \(other.verdict.map { "\($0)" } ?? "nil")")
+      return
+    }
+    await listener.stop()
     await ground.stop()
   }
 

@@ -26,6 +26,8 @@ public struct JournalEntry: Sendable, Hashable {
   public var sandboxToken: Bool
   /// Bytes of the request's body.
   public var bytes: Int
+  /// Of the texts that the stand-in listens for, those that the request's body holds.
+  public var heard: [String]
   /// The status that was sent.
   public var status: Int
   /// The answer was cut.
@@ -40,7 +42,7 @@ public struct JournalEntry: Sendable, Hashable {
       "stream": .bool(streams),
       "turn": .count(turn), "scenario": .string(scenario), "tools": .array(tools.map { .string($0) }),
       "key": .string(key.rawValue), "sandbox_token": .bool(sandboxToken), "bytes": .count(bytes),
-      "status": .count(status), "cut": .bool(cut),
+      "heard": .array(heard.map { .string($0) }), "status": .count(status), "cut": .bool(cut),
     ]
     members["usage"] = usage.map {
       [

@@ -18,6 +18,7 @@ public final class ModelStandIn: Sendable {
   private let state: Mutex<State>
   private let key: String
   private let journal: Int32?
+  private let listensFor: [String]
   private let server = Mutex<HTTPServer?>(nil)
 
   /// Where it can be reached, without a path.
@@ -33,8 +34,9 @@ public final class ModelStandIn: Sendable {
     }
   }
 
-  private init(_ scenario: Scenario, key: String, journal: Int32?) {
+  private init(_ scenario: Scenario, key: String, journal: Int32?, listensFor: [String]) {
     state = Mutex(State(scenario: scenario))
+    self.listensFor = listensFor
     self.key = key
     self.journal = journal
   }
@@ -44,10 +46,11 @@ public final class ModelStandIn: Sendable {
   ///   - key: the only one that is taken, as `x-api-key` or as a bearer token.
   ///   - port: 0 for a free one.
   ///   - journal: a file to append a line of JSON to for each request.
+  ///   - listensFor: texts that the journal notes where a request holds them.
   ///   - address: another place to listen at; `port` doesn't count then.
   public static func start(
     _ scenario: Scenario, key: String = "stand-in-key", port: Int = 0, journal: String? = nil,
-    at address: ServerAddress? = nil
+    listensFor: [String] = [], at address: ServerAddress? = nil
   ) async throws -> ModelStandIn {
     var file: Int32?
     if let journal {
@@ -57,7 +60,7 @@ public final class ModelStandIn: Sendable {
       }
       file = descriptor
     }
-    let standIn = ModelStandIn(scenario, key: key, journal: file)
+    let standIn = ModelStandIn(scenario, key: key, journal: file, listensFor: listensFor)
     var options = HTTPServer.Options()
     options.maxBodyBytes = 64 << 20
     options.maxConnections = 4096
@@ -189,7 +192,8 @@ public final class ModelStandIn: Sendable {
   private func entry(_ request: ServerRequest, _ asked: Asked?, scenario: String, status: Int) -> JournalEntry {
     let bearer = request.header("authorization").map { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : $0 }
     let keys = [request.header("x-api-key"), bearer].compactMap { $0 }
-    let texts = request.headers.map(\.value) + [String(decoding: request.body, as: UTF8.self)]
+    let body = String(decoding: request.body, as: UTF8.self)
+    let texts = request.headers.map(\.value) + [body]
     return JournalEntry(
       number: state.withLock {
         $0.count += 1
@@ -199,7 +203,9 @@ public final class ModelStandIn: Sendable {
       model: asked?.model ?? "", streams: asked?.streams ?? false, turn: asked?.turn ?? 0,
       scenario: scenario, tools: asked?.tools.map(\.name) ?? [],
       key: keys.isEmpty ? .missing : keys.allSatisfy { $0 == key } ? .right : .wrong,
-      sandboxToken: texts.contains(where: holdsToken), bytes: request.body.count, status: status, cut: false)
+      sandboxToken: texts.contains(where: holdsToken), bytes: request.body.count,
+      heard: listensFor.filter { body.contains($0) },
+      status: status, cut: false)
   }
 
   private func keepCut(_ entry: JournalEntry, said: Scenario.Usage?) {

@@ -49,6 +49,8 @@ struct ToolUnderTest: Sendable {
 enum Case: String, CaseIterable, Sendable {
   /// A file, a command, the Hub's tools, a sidecar's, and an answer.
   case tools
+  /// Every tool server that is installed, each behind the gateway in its sandbox.
+  case sidecars
   case unauthorized = "401"
   case unpaid = "402"
   /// Twice, with Retry-After, then an answer.
@@ -68,11 +70,18 @@ enum Case: String, CaseIterable, Sendable {
     case failure([String])
   }
 
+  /// Whether a tool can be in it at all.
+  func suits(_ tool: ToolUnderTest) -> Bool { self != .sidecars || tool.hasMCP }
+
+  /// The longest that a failing provider may keep an activation.
+  static let failureLimit = 60.0
+
   func wanted(_ tool: ToolUnderTest) -> Wanted {
     switch self {
     case .tools: .answer(tool.calls.isEmpty ? "I wrote the word." : Self.proof)
     case .unauthorized: .failure(["401", "key"])
     case .unpaid: .failure(["402", "paid", "credit"])
+    case .sidecars: .answer(Self.report)
     case .limited, .slow: .answer(Self.late)
     case .broken: .failure(["500", "server"])
     case .overloaded: .failure(["529", "overload"])
@@ -83,26 +92,33 @@ enum Case: String, CaseIterable, Sendable {
   }
 
   static let proof = "I wrote the word, read it, searched the Hub and looked at the clock."
+  static let report = "I asked every server that I have."
   static let late = "It took a while, but here I am."
 
   /// Its name in agents' names and scenarios: lower-case letters, digits, hyphens.
   var id: String { rawValue.replacing(" ", with: "-") }
 
-  /// So often the gateway tries again: not where the tool does so for minutes.
-  var gatewayRetries: Int { [.broken, .overloaded, .refused].contains(self) ? 0 : 2 }
-
-  /// What the model says in it.
-  func turns(_ tool: ToolUnderTest) -> [Scenario.Turn] {
-    Array(repeating: .init("It speaks before it was asked."), count: tool.turnsBefore) + own(tool)
+  /// Its provider fails for good.
+  var isFailure: Bool {
+    switch self {
+    case .unauthorized, .unpaid, .broken, .overloaded, .cut, .refused: true
+    case .tools, .sidecars, .limited, .slow, .budget: false
+    }
   }
 
-  private func own(_ tool: ToolUnderTest) -> [Scenario.Turn] {
+  /// What the model says in it.
+  func turns(_ tool: ToolUnderTest, _ servers: [ServerUnderTest]) -> [Scenario.Turn] {
+    Array(repeating: .init("It speaks before it was asked."), count: tool.turnsBefore) + own(tool, servers)
+  }
+
+  private func own(_ tool: ToolUnderTest, _ servers: [ServerUnderTest]) -> [Scenario.Turn] {
     func refusal(_ status: Int) -> [Scenario.Turn] { [.init(refusal: .init(status))] }
     switch self {
     case .tools:
       if tool.calls.isEmpty { return [.init("I wrote the word.\n\nword.txt\n```\nburrow\n```\n")] }
       // Once the command has printed what the file holds, 'burrow' takes over, below; until then nothing is proved.
       return tool.calls.map { .init(calls: [$0]) } + [.init("The file does not hold what was written.")]
+    case .sidecars: return servers.flatMap(\.calls).map { .init(calls: [$0]) } + [.init(Self.report)]
     case .unauthorized: return refusal(401)
     case .unpaid: return refusal(402)
     case .limited: return [.init(refusal: .init(429, retryAfter: 1, times: 2), thenText: Self.late)]
@@ -128,16 +144,32 @@ enum Case: String, CaseIterable, Sendable {
   }
 
   /// The continuation of `tools` for a request that holds the proof.
-  static let proved: [Scenario.Turn] = [
-    .init(""), .init(""), .init(calls: [.init("mcp__hub__search", ["query": "burrow"])]),
-    .init(calls: [.init("mcp__time__get_current_time", ["timezone": "UTC"])]), .init(proof),
-  ]
+  static func proved(_ servers: [ServerUnderTest]) -> [Scenario.Turn] {
+    [.init(""), .init(""), .init(calls: [.init("mcp__hub__search", ["query": "burrow"])])]
+      + servers.flatMap(\.calls).map { .init(calls: [$0]) } + [.init(proof)]
+  }
 }
 
 /// One tool in one case: an agent of its own.
 struct Trial: Sendable {
   var tool: ToolUnderTest
   var `case`: Case
+  /// The tool servers that its agent has beside the Hub's.
+  var servers: [ServerUnderTest]
+
+  /// Of the servers that are installed, those of the case.
+  init(tool: ToolUnderTest, case: Case, installed: [ServerUnderTest]) {
+    self.tool = tool
+    self.case = `case`
+    servers =
+      switch `case` {
+      case _ where !tool.hasMCP: []
+      case .sidecars: installed
+      default: installed.filter { $0.name == "time" }
+      }
+  }
+
+  var scenario: Scenario { Scenario(`case`.turns(tool, servers), others: ["burrow": Case.proved(servers)]) }
 
   var agent: String { "\(tool.kind)-\(`case`.id)" }
 
@@ -149,17 +181,19 @@ struct Trial: Sendable {
 
   /// `config.yaml`; its provider is found by its address.
   func definition(model: String) -> String {
-    """
-    version: "1.0.0"
-    name: \(agent)
-    type: \(tool.kind)
-    brain: {provider: local, model: \(agent), api_base: "\(base(model))"}
-    capabilities:
-      grants: [\(tool.hasMCP ? "hub:read, time:read" : "")]
-      mcp_servers: [\(tool.hasMCP ? "hub, time" : "")]
-      shell: {enabled: \(tool.calls.isEmpty ? "false" : "true")}
-    behavior: {limits: {min_interval_seconds: 0}}
+    let grants = servers.map { "'\($0.name):*'" }.reduce("hub:read") { "\($0), \($1)" }
+    let names = servers.map(\.name).reduce("hub") { "\($0), \($1)" }
+    return """
+      version: "1.0.0"
+      name: \(agent)
+      type: \(tool.kind)
+      brain: {provider: local, model: \(agent), api_base: "\(base(model))"}
+      capabilities:
+        grants: [\(tool.hasMCP ? grants : "")]
+        mcp_servers: [\(tool.hasMCP ? names : "")]
+        shell: {enabled: \(tool.calls.isEmpty ? "false" : "true")}
+      behavior: {limits: {min_interval_seconds: 0}}
 
-    """
+      """
   }
 }

@@ -14,8 +14,14 @@ struct Outcome: Sendable {
   /// Tokens as the stand-in sent them, and whether it cut an answer.
   var sent: (input: Int, output: Int) = (0, 0)
   var wasCut = false
-  /// Calls of MCP tools that were answered, as `server/tool`.
+  /// Calls of MCP tools that were answered, and that were refused, as `server/tool`.
   var toolCalls: [String] = []
+  var refusedCalls: [String] = []
+  /// How the proxy of the sidecars ended connections, as `host:port result`.
+  var connections: [String] = []
+  /// Texts of tool servers' answers that the model was told; and those that it held before it had called anything.
+  var heard: Set<String> = []
+  var heardBefore: Set<String> = []
   /// From the first denial of the budget to the activation's end.
   var secondsAfterDenial: Double?
 
@@ -34,15 +40,42 @@ struct Outcome: Sendable {
     if !wasCut, told != sent {
       problems.append("counted \(told.input)+\(told.output), sent \(sent.input)+\(sent.output)")
     }
-    if trial.case == .tools, trial.tool.hasMCP, Set(toolCalls) != ["hub/search", "time/get_current_time"] {
-      problems.append("MCP calls: \(toolCalls)")
+    if trial.case.isFailure, seconds > Case.failureLimit {
+      problems.append("a failing provider kept it \(rounded(seconds)) s, more than \(rounded(Case.failureLimit)) s")
     }
+    if [.tools, .sidecars].contains(trial.case) { problems += callProblems }
     if trial.case == .budget {
       switch secondsAfterDenial {
       case nil where trial.tool.endsItself: break
       case nil: problems.append("nothing was denied")
       case .some(let seconds) where seconds > 6: problems.append("ended \(seconds) s after the denial")
       default: break
+      }
+    }
+    return problems
+  }
+
+  /// What isn't as it should be of the calls of tool servers.
+  private var callProblems: [String] {
+    var problems: [String] = []
+    let wanted = trial.servers.flatMap { server in
+      server.calls.dropLast(server.refusals).map {
+        "\(server.name)/\($0.tool.dropFirst("mcp__\(server.name)__".count))"
+      }
+    }
+    let hub = trial.case == .tools && trial.tool.hasMCP ? ["hub/search"] : []
+    if toolCalls.sorted() != (hub + wanted).sorted() { problems.append("MCP calls: \(toolCalls)") }
+    let refused = trial.servers.flatMap { server in
+      server.calls.suffix(server.refusals).map { "\(server.name)/\($0.tool.dropFirst("mcp__\(server.name)__".count))" }
+    }
+    if refusedCalls != refused { problems.append("refused MCP calls: \(refusedCalls)") }
+    let proofs = Set(trial.servers.map(\.proof))
+    if heard != proofs { problems.append("of the servers' answers the model was told: \(heard.sorted())") }
+    if !heardBefore.isEmpty { problems.append("the model knew before it asked: \(heardBefore.sorted())") }
+    if trial.servers.contains(where: { $0.name == "fetch" }) {
+      let results = connections.map { $0.split(separator: " ").last.map(String.init) ?? "" }
+      if results.first != "connected" || results.dropFirst().contains("connected") || results.count < 2 {
+        problems.append("connections: \(connections.joined(separator: ", "))")
       }
     }
     return problems
@@ -62,9 +95,16 @@ struct Outcome: Sendable {
       sent.output += usage.output
     }
     let about = records.filter { $0["agent_id"]?.string == trial.agent }
-    toolCalls = about.compactMap { record in
-      guard record["message"]?.string == "tool call", record["status"]?.string == "ok" else { return nil }
-      return "\(record["server"]?.string ?? "")/\(record["tool"]?.string ?? "")"
+    for record in about where record["message"]?.string == "tool call" {
+      let call = "\(record["server"]?.string ?? "")/\(record["tool"]?.string ?? "")"
+      if record["status"]?.string == "ok" { toolCalls.append(call) } else { refusedCalls.append(call) }
+    }
+    connections = about.filter { $0["message"]?.string == "proxy connection" }.map {
+      "\($0["host"]?.string ?? "") \($0["result"]?.string ?? "")"
+    }
+    for entry in journal {
+      heard.formUnion(entry.heard)
+      if entry.turn == 0 { heardBefore.formUnion(entry.heard) }
     }
     let denial = about.first {
       $0["message"]?.string == "model call" && $0["outcome"]?.string == "budget"

@@ -8,7 +8,7 @@ func runAll(_ trials: [Trial], program: String, keep: Bool) async throws -> [Out
   var standIns: [String: ModelStandIn] = [:]
   for trial in trials {
     standIns[trial.agent] = try await ModelStandIn.start(
-      Scenario(trial.case.turns(trial.tool), others: ["burrow": Case.proved]))
+      trial.scenario, listensFor: trial.servers.map(\.proof) + [Pages.forbiddenWords])
   }
   let system = try await System.start(trials, program: program, models: standIns.mapValues(\.url))
   do {
@@ -28,7 +28,7 @@ private func run(_ trials: [Trial], _ system: System, _ standIns: [String: Model
   for trial in trials {
     posts[trial.agent] = try await system.post("@\(trial.agent) do your work.")
   }
-  // The longest: aider tries an answer of 500 again for more than a minute.
+  // Four at a time.
   let deadline = ContinuousClock.now + .seconds(60 + 30 * trials.count)
   var ends: [String: JSONValue] = [:]
   while ends.count < trials.count {
@@ -53,23 +53,6 @@ private func run(_ trials: [Trial], _ system: System, _ standIns: [String: Model
     outcomes.append(outcome)
   }
   return outcomes
-}
-
-/// Tenths of a second.
-func rounded(_ seconds: Double) -> String { "\((seconds * 10).rounded() / 10)" }
-
-/// Columns as wide as their widest cell; the last is as it is, shortened.
-func show(_ head: [String], _ rows: [[String]]) {
-  let all = [head] + rows
-  let widths = head.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
-  for row in all {
-    let cells = row.enumerated().map { column, cell in
-      column == row.count - 1
-        ? String(cell.replacing("\n", with: " ").prefix(160))
-        : cell + String(repeating: " ", count: widths[column] - cell.count)
-    }
-    print(cells.joined(separator: "  "))
-  }
 }
 
 /// Writes a line to standard error. Where that fails there is nobody to tell.

@@ -36,7 +36,10 @@ final class System: Sendable {
       try write("\(place)/system-prompt.md", "You are \(trial.agent). Answer in a sentence.\n")
     }
     try write("\(directory)/coordinator.yaml", configuration(trials, models))
-    try write("\(directory)/mcp-servers.yaml", servers)
+    let servers = Dictionary(trials.flatMap(\.servers).map { ($0.name, $0.entry) }) { $1 }
+    try write(
+      "\(directory)/mcp-servers.yaml",
+      servers.isEmpty ? "servers: {}\n" : servers.reduce("servers:\n") { $0 + "  \($1.key): \($1.value)\n" })
     let log = try Descriptor.open("\(directory)/log", O_WRONLY | O_CREAT | O_APPEND)
     let output = try Descriptor.open("\(directory)/out", O_WRONLY | O_CREAT | O_APPEND)
     let null = try Descriptor.open("/dev/null")
@@ -76,17 +79,11 @@ final class System: Sendable {
       + trials.map { trial in
         let base = trial.base(models[trial.agent] ?? "")
         return """
-            \(trial.agent): {api_base: "\(base)", key: stand-in-key, dialects: [\(trial.tool.dialect)], retries: \(trial.case.gatewayRetries)}
+            \(trial.agent): {api_base: "\(base)", key: stand-in-key, dialects: [\(trial.tool.dialect)]}
 
           """
       }.joined()
   }
-
-  private static let servers = """
-    servers:
-      time: {command: mcp-server-time, grants: ["time:read"]}
-
-    """
 
   // MARK: Its Hub
 
