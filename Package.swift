@@ -239,7 +239,9 @@ let package = Package(
       ],
       // No library of Swift's: inside are only the host's.
       linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
-    .target(name: "Hostile", dependencies: ["JSON", "Linux", "Sandbox"], path: "Tests/Hostile", swiftSettings: strict),
+    .target(
+      name: "Hostile", dependencies: ["JSON", "Linux", "Sandbox", "Addresses", "Gateway", "HTTPServer"],
+      path: "Tests/Hostile", swiftSettings: strict),
     .executableTarget(
       name: "botburrow-hostile", dependencies: ["Hostile", "JSON", arguments], path: "Tests/HostileCommand",
       swiftSettings: strict),

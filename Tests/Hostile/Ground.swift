@@ -44,10 +44,11 @@ package final class Ground: Sendable {
   private let neighbourListeners: [Descriptor]
   private let socket: String
   private let program: [UInt8]
+  private let proxies: Proxies
   private let places: [String: String]
 
   /// Starts all of it. `changed`: profiles of the suite's own beside the shipped ones, by name.
-  package init(_ from: Places, changed: [String: String] = [:]) throws {
+  package init(_ from: Places, changed: [String: String] = [:]) async throws {
     directory = try Self.makeDirectory()
     do {
       let token = "hostile-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
@@ -62,7 +63,7 @@ package final class Ground: Sendable {
       let shared = Int32.random(in: 1...Int32.max)
       stander = try Companion([probe, "stand", "@\(token)", directory + "/listener", "\(shared)"], log: log)
       let standing = try stander.line().split(separator: " ").map(String.init)
-      guard standing.count == 2, let port = UInt16(standing[0]) else {
+      guard standing.count == 3, let port = UInt16(standing[0]) else {
         throw GroundError("the host's listener didn't start: \(standing)")
       }
       socket = directory + "/supervisor"
@@ -79,12 +80,14 @@ package final class Ground: Sendable {
       guard let neighbourPID = try processes(containing: "\0neighbour\0\(token)").first else {
         throw GroundError("the neighbour has no process")
       }
+      proxies = try await Proxies(port: port, host: standing[1])
       var places = [
         "token": token, "secret": directory + "/secret", "secret-below-root": String(directory.dropFirst() + "/secret"),
         "directory": directory, "probe": probe, "listener": directory + "/listener", "port": "\(port)",
         "port-hexadecimal": hexadecimal(port), "host": standing[1], "stander-pid": "\(stander.pid)",
         "stander-group": "\(getpgid(stander.pid))", "supervisor-pid": "\(supervisor.pid)", "neighbour": address,
         "neighbour-pid": "\(neighbourPID)", "shared": "\(shared)", "host-name": hostName(),
+        "other-port": standing[2], "open-proxy": "\(proxies.openPort)",
       ]
       for (kind, inode) in namespaceIDs(pid: "self") { places["namespace-\(kind)"] = "\(inode)" }
       self.places = places
@@ -98,17 +101,25 @@ package final class Ground: Sendable {
   func inside(_ probe: Probe, profile: String) async throws -> Inside {
     let unique = "hostile-\(UInt64.random(in: 0...UInt64.max))"
     let act = probe.act.map { filled($0, unique: unique) }
+    let listeners: [SandboxRequest.Listener] =
+      switch probe.act[0] {
+      case "hear": [.init(name: "own", port: 9000)]
+      case "through": Proxies.listeners
+      default: []
+      }
     let request = SandboxRequest(
       activationID: "probe-\(UInt64.random(in: 0...UInt64.max))", profile: profile, arguments: Self.command + act,
-      listeners: probe.act[0] == "hear" ? [.init(name: "own", port: 9000)] : [], files: [.init(path: "probe")],
-      limits: probe.limits)
+      listeners: listeners, files: [.init(path: "probe")], limits: probe.limits)
     let result: SandboxResult
+    let ways = proxies.makeWays()
     do {
       result = try await SupervisorLauncher(socket: socket).run(
         request, files: [program], input: probe.input, outputLimit: 1 << 20
       ) { listeners in
         if let listener = listeners["own"] { greet(Descriptor(owning: listener)) }
+        try await ways.serve(listeners)
       }
+      await ways.stop()
     } catch let refusal as SandboxRefused {
       return Inside(answer: "refused: \(refusal)", notEnforced: [])
     }
@@ -148,6 +159,15 @@ package final class Ground: Sendable {
     }
   }
 
+  /// The same probe with what it expects as it is on this ground.
+  func expecting(_ probe: Probe) -> Probe {
+    let outside = probe.control?.outside.map { filled($0) }
+    return probe.with {
+      $0.inside = probe.inside.map { filled($0) }
+      if let outside { $0.control?.outside = outside }
+    }
+  }
+
   private func filled(_ text: String, unique: String = "") -> String {
     places.reduce(text == "{unique}" ? unique : text) { text, place in
       text.split(separator: "{\(place.key)}", omittingEmptySubsequences: false).joined(separator: place.value)
@@ -155,8 +175,9 @@ package final class Ground: Sendable {
   }
 
   /// Ends everything, and looks whether it is gone; each thing that isn't, in words.
-  package func end() throws -> [String] {
+  package func end() async throws -> [String] {
     var left: [String] = []
+    await proxies.stop()
     let pids = [places["neighbour-pid"], places["supervisor-pid"]].compactMap { $0.flatMap { pid_t($0) } }
     let namespaces = pids.compactMap { namespaceIDs(pid: "\($0)")["net"] }
     if namespaces.count != 2 { left.append("the supervisor or the neighbour had ended before") }

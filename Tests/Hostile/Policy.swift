@@ -108,7 +108,8 @@ extension Probe {
     case "connect", "fast-open", "hear": return [Call("socket \(family(words[0]))")]
     case "udp", "broadcast", "bind-to": return [Call("socket \(family(words[0]))")]
     case "connect-protocol": return [Call("socket \(family(words[2]))")]
-    case "connect-from", "send-from", "transparent", "set-network", "talk-to-itself": return [Call("socket 2")]
+    case "connect-from", "send-from", "transparent", "set-network", "talk-to-itself", "through":
+      return [Call("socket 2")]
     case "setsockopt": return [Call("socket \(words[0] == "41" ? 10 : 2)")]
     case "connect-unix": return [Call("socket 1")]
     case "fork", "fork-many", "fork-bomb", "outlive", "thread-many", "threads": return [Call("clone 0x11")]

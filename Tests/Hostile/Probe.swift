@@ -11,7 +11,9 @@ package struct Probe: Sendable {
     case mounts, namespaces, credentials
     case processes = "processes, signals"
     case calls = "system calls"
-    case network, resources, leaks
+    case network
+    case wayOut = "a sidecar's way out"
+    case resources, leaks
     case terminals = "time, terminals"
     /// What must not be held.
     case works
@@ -93,7 +95,7 @@ extension Probe {
   package static func table(_ profile: Profile) -> [Probe] {
     let probes =
       files(profile) + system(profile) + mounts + namespaces + processes + credentials + kernel + numbering
-      + sockets + network(profile) + resources(profile) + leaks(profile) + terminals + sweeps(profile)
+      + sockets + network(profile) + wayOut(profile) + resources(profile) + leaks(profile) + terminals + sweeps(profile)
       + working(profile)
     return probes.map { $0.answeredByFilter(of: profile) }
   }

@@ -2,7 +2,7 @@ import Sandbox
 
 extension Probe.Control {
   /// Beside a server at that address, in a network namespace where it is on the loopback.
-  fileprivate static func serving(_ kind: String, _ address: String, _ port: Int, _ act: String) -> Self {
+  static func serving(_ kind: String, _ address: String, _ port: Int, _ act: String) -> Self {
     // The route of a new address of version 6 comes a moment after it.
     let prepared =
       address.contains(":")

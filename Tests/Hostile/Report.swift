@@ -96,7 +96,8 @@ package struct Report: Sendable {
 }
 
 extension Report.Part {
-  fileprivate var cell: String { "\(held)/\(probes), \(controls)" }
+  /// Empty where the profile has no such probes.
+  fileprivate var cell: String { findings.isEmpty ? "" : "\(held)/\(probes), \(controls)" }
 
   fileprivate var json: JSONValue {
     let categories = Probe.Category.allCases.map { category in

@@ -61,12 +61,12 @@ package final class Suite: Sendable {
     _ places: Ground.Places, changed: [String: String] = [:], width: Int = 8,
     _ body: (Suite) async throws -> Value
   ) async throws -> (Value, left: [String]) {
-    let ground = try Ground(places, changed: changed)
+    let ground = try await Ground(places, changed: changed)
     do {
       let value = try await body(Suite(ground, width: width))
-      return (value, try ground.end())
+      return (value, try await ground.end())
     } catch {
-      _ = try ground.end()
+      _ = try await ground.end()
       throw error
     }
   }
@@ -106,7 +106,7 @@ package final class Suite: Sendable {
   }
 
   private func find(_ probe: Probe, _ profile: String) async throws -> Finding {
-    var finding = Finding(probe: probe, profile: profile)
+    var finding = Finding(probe: ground.expecting(probe), profile: profile)
     if let control = probe.control {
       let outside = try await answer(of: control, for: probe)
       finding.outside = outside

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -206,6 +207,55 @@ static long hear_tcp(char **word) {
   return say(text);
 }
 
+// Undoes `%0d` and the like.
+static size_t unescape(const char *text, char *bytes, size_t room) {
+  size_t count = 0;
+  while (*text && count < room) {
+    unsigned code;
+    if (*text == '%' && sscanf(text + 1, "%2x", &code) == 1) { bytes[count++] = (char)code; text += 3; }
+    else bytes[count++] = *text++;
+  }
+  return count;
+}
+// What a proxy answered, in short: its status, then what came through it, or the reason that it gave.
+static void shorten(char *answer, char *out, size_t room) {
+  char *body = strstr(answer, "\r\n\r\n");
+  if (strncmp(answer, "HTTP/1.1 ", 9) != 0 || !body) { snprintf(out, room, "%s", *answer ? answer : "nothing"); out[strcspn(out, "\r\n")] = 0; return; }
+  body += 4;
+  char *reason = strstr(body, " is not ");
+  if (reason) body = reason + 4;
+  body[strcspn(body, "\r\n,;")] = 0;
+  snprintf(out, room, "%.3s%s%s", answer + 9, *body ? " " : "", body);
+}
+// Asks a proxy, once for each text: word: its address and port, then what to send, with `%` for bytes. Prints its answers.
+static long through(char **word) {
+  char line[1024] = "";
+  for (char **text = word + 2; *text; text++) {
+    struct sockaddr_storage to;
+    socklen_t length = address(word, &to);
+    int socket = syscall(SYS_socket, to.ss_family, SOCK_STREAM, 0);
+    if (socket < 0 || connect_within(socket, &to, length) < 0) return -1;
+    char bytes[4096], answer[4096], part[256];
+    size_t count = unescape(*text, bytes, sizeof bytes - 1), size = 0;
+    bytes[count] = 0;
+    if (send(socket, bytes, count, MSG_NOSIGNAL) < 0) return -1;
+    // What has no end would be waited for.
+    if (!memmem(bytes, count, "\r\n\r\n", 4)) shutdown(socket, SHUT_WR);
+    struct pollfd waiting = {socket, POLLIN, 0};
+    while (size < sizeof answer - 1) {
+      if (poll(&waiting, 1, 8000) <= 0) { errno = ETIMEDOUT; return -1; }
+      ssize_t got = recv(socket, answer + size, sizeof answer - 1 - size, 0);
+      if (got <= 0) break;
+      size += (size_t)got;
+    }
+    close(socket);
+    answer[size] = 0;
+    shorten(answer, part, sizeof part);
+    snprintf(line + strlen(line), sizeof line - strlen(line), "%s%s", *line ? ", " : "", part);
+  }
+  return say(line);
+}
+
 // A name that begins with '@' is abstract.
 static long connect_unix(char **word) {
   struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -279,16 +329,38 @@ static void leave(int number) {
   _exit(0);
 }
 
-// A host's services. word: abstract name, path, number of a shared memory. Listens there and on a TCP and a UDP port of
-// every address; prints the port and an address.
+// Tells a client which address it has reached, and waits until it has gone.
+static void welcome(int server) {
+  struct sockaddr_in own;
+  socklen_t size = sizeof own;
+  int client = accept(server, NULL, NULL);
+  if (client < 0) return;
+  if (fork() == 0) {
+    char text[64], rest[512];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(10);
+    getsockname(client, (void *)&own, &size);
+    int length = snprintf(text, sizeof text, "hello %s\n", inet_ntoa(own.sin_addr));
+    if (send(client, text, length, MSG_NOSIGNAL) > 0) shutdown(client, SHUT_WR);
+    while (read(client, rest, sizeof rest) > 0) {}
+    _exit(0);
+  }
+  close(client);
+}
+
+// A host's services. word: abstract name, path, number of a shared memory. Listens there, on a TCP and a UDP port of every
+// address, and on another TCP port; prints the port, an address, and the other port.
 static long stand(char **word) {
-  struct sockaddr_in all = {.sin_family = AF_INET};
+  struct sockaddr_in all = {.sin_family = AF_INET}, other = {.sin_family = AF_INET};
   socklen_t size = sizeof all;
-  int tcp = socket(AF_INET, SOCK_STREAM, 0);
+  int tcp = socket(AF_INET, SOCK_STREAM, 0), second = socket(AF_INET, SOCK_STREAM, 0);
   if (tcp < 0 || bind(tcp, (void *)&all, size) < 0 || listen(tcp, 64) < 0 || getsockname(tcp, (void *)&all, &size) < 0) return -1;
+  if (second < 0 || bind(second, (void *)&other, size) < 0 || listen(second, 64) < 0 || getsockname(second, (void *)&other, &size) < 0)
+    return -1;
   int udp = socket(AF_INET, SOCK_DGRAM, 0);
   if (udp < 0 || bind(udp, (void *)&all, size) < 0 || unix_server(word[0]) < 0 || unix_server(word[1]) < 0) return -1;
   signal(SIGTERM, leave);
+  signal(SIGCHLD, SIG_IGN);
   shared = shmget(atoi(word[2]), 4096, IPC_CREAT | IPC_EXCL | 0666);
   if (shared < 0) return -1;
   const char *own = "127.0.0.1";
@@ -298,9 +370,14 @@ static long stand(char **word) {
     if (entry->ifa_addr && entry->ifa_addr->sa_family == AF_INET && !(entry->ifa_flags & IFF_LOOPBACK))
       own = inet_ntoa(((struct sockaddr_in *)entry->ifa_addr)->sin_addr);
   char line[64];
-  snprintf(line, sizeof line, "%d %s", ntohs(all.sin_port), own);
+  snprintf(line, sizeof line, "%d %s %d", ntohs(all.sin_port), own, ntohs(other.sin_port));
   say(line);
+  struct pollfd waiting[] = {{tcp, POLLIN, 0}, {second, POLLIN, 0}, {udp, POLLIN, 0}};
   for (;;) {
+    if (poll(waiting, 3, -1) < 0) continue;
+    if (waiting[0].revents) welcome(tcp);
+    if (waiting[1].revents) welcome(second);
+    if (!waiting[2].revents) continue;
     struct sockaddr_storage peer;
     char byte;
     size = sizeof peer;
@@ -314,6 +391,6 @@ const struct act network_acts[] = {
     {"serving", serving},     {"neighbour", neighbour},  {"stand", stand},
     {"send-from", send_from}, {"connect-protocol", connect_protocol}, {"fast-open", fast_open},
     {"broadcast", broadcast}, {"bind-to", bind_to},      {"talk-to-itself", talk_to_itself},
-    {"setsockopt", set_option}, {"set-network", set_network},
+    {"setsockopt", set_option}, {"set-network", set_network}, {"through", through},
     {NULL, NULL},
 };

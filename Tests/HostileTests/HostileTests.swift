@@ -16,6 +16,17 @@ struct HostileTests {
     print("hostile suite: \(part.line)\n\(report.remarks)")
   }
 
+  @Test(.timeLimit(.minutes(2))) func aSidecarsWayOutIsTheProxyAlone() async throws {
+    let (findings, left) = try await Hostile.Suite.upon(Self.places) { suite in
+      try await suite.run(profile: "sidecar") { $0.category == .wayOut || $0.name.hasSuffix("through the proxy") }
+    }
+    #expect(left == [])
+    let report = Report([.init(profile: "sidecar", findings: findings)])
+    for trouble in report.troubles { Issue.record("\(trouble)") }
+    #expect(report.parts[0].controls >= 50)
+    print("hostile suite, way out: \(report.parts[0].line)\n\(report.remarks)")
+  }
+
   static var places: Ground.Places { .init(programs: Ground.Places.besideUs, profiles: profiles) }
   /// The shipped ones.
   static let profiles = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/profiles"

@@ -19,7 +19,8 @@ public struct Resolver: Sendable {
     if !started { tell([]) }
   }
 
-  func addresses(of host: HostPort, _ tell: @escaping @Sendable ([IPAddress]) -> Void) {
+  /// Tells a host's addresses: its own where it is one.
+  public func addresses(of host: HostPort, _ tell: @escaping @Sendable ([IPAddress]) -> Void) {
     if let address = host.address { return tell([address]) }
     look(host.host, tell)
   }
