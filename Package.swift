@@ -76,7 +76,8 @@ let package = Package(
 
     // What the system reads
     room("Configuration", ["YAML"]),
-    room("Agents", ["YAML", "Configuration", "HTTPClient", "Addresses", crypto]),
+    room("Agents", ["YAML", "Configuration", "Addresses"]),
+    room("Bucket", ["Agents", "HTTPClient", crypto]),
     room("Hub", ["JSON", "HTTPClient"]),
 
     // Work and where it runs
@@ -121,7 +122,8 @@ let package = Package(
     .executableTarget(
       name: "botburrow",
       dependencies: [
-        "Coordinator", "Runner", "ModelGateway", "Sandbox", "LocalHub", "Configuration", "Agents", "Observe", "Linux",
+        "Coordinator", "Runner", "ModelGateway", "Sandbox", "LocalHub", "Configuration", "Agents", "Bucket", "Observe",
+        "Linux",
         "HTTPServer",
         "HTTPClient", "Redis", "Work", "Hub", "Executors", "Gateway", "JSON", "Learn", "Doctor", arguments, log,
       ], swiftSettings: strict),
@@ -197,7 +199,7 @@ let package = Package(
     tests("HTTPServerTests", ["HTTPServer", "HTTPClient", "TestSupport"]),
     tests("HubTests", ["Hub", "HTTPClient", "HTTPServer", "JSON", "TestSupport"]),
     tests("LocalHubTests", ["LocalHub", "Hub", "HTTPClient", "HTTPServer", "JSON", "TestSupport"]),
-    tests("AgentsTests", ["Agents", "Configuration", "YAML", "HTTPClient", "TestSupport"]),
+    tests("AgentsTests", ["Agents", "Bucket", "Configuration", "YAML", "HTTPClient", "TestSupport"]),
     tests("ConfigurationTests", ["Configuration", "YAML", "TestSupport"]),
     tests("ObserveTests", ["Observe", "HTTPServer", "JSON", "TestSupport"]),
     tests(

@@ -57,11 +57,11 @@ public enum DefinitionError: Error, Sendable, Hashable, CustomStringConvertible 
   }
 
   /// The largest definition, prompt or skill that is read.
-  static let fileLimit = 1 << 20
+  package static let fileLimit = 1 << 20
 }
 
 /// What a directory and a bucket have in common: files by their path in the layout.
-protocol DefinitionFiles: Sendable {
+package protocol DefinitionFiles: Sendable {
   /// What errors call the whole: a directory's path, a bucket's name.
   var place: String { get }
   /// Names of the directories under `agents/`, at most a thousand at a time, in no order.
@@ -73,20 +73,20 @@ protocol DefinitionFiles: Sendable {
 }
 
 extension DefinitionFiles {
-  func listAgents() async throws -> [String] {
+  package func listAgents() async throws -> [String] {
     var all: [String] = []
     try await walkAgents { all += $0 }
     return all.sorted()
   }
 
-  func walkAgents(_ visit: ([String]) async throws -> Void) async throws {
+  package func walkAgents(_ visit: ([String]) async throws -> Void) async throws {
     try await eachAgentNames { names in
       let ids = names.filter(AgentDefinition.isID)
       if !ids.isEmpty { try await visit(ids) }
     }
   }
 
-  func loadAgent(_ id: String) async throws -> LoadedAgent {
+  package func loadAgent(_ id: String) async throws -> LoadedAgent {
     guard AgentDefinition.isID(id) else { throw DefinitionError.badID(id) }
     let path = "agents/\(id)/config.yaml"
     guard let bytes = try await read(path) else { throw DefinitionError.noSuchAgent(id: id, place: place) }

@@ -6,7 +6,7 @@ import Glibc
 /// Paths are walked part by part without following symbolic links, so that a link in a checked-out repository can't
 /// make the runner read files of the host into an agent's context.
 public struct DirectorySource: DefinitionSource, DefinitionFiles {
-  let place: String
+  package let place: String
 
   /// - Parameter path: the directory that holds `agents/` and `skills/`; it may itself be a link.
   public init(_ path: String) { place = path }
@@ -18,9 +18,9 @@ public struct DirectorySource: DefinitionSource, DefinitionFiles {
   /// See `DefinitionSource`.
   public func load(_ agentID: String) async throws -> LoadedAgent { try await loadAgent(agentID) }
 
-  func name(_ path: String) -> String { place.hasSuffix("/") ? place + path : "\(place)/\(path)" }
+  package func name(_ path: String) -> String { place.hasSuffix("/") ? place + path : "\(place)/\(path)" }
 
-  func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws {
+  package func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws {
     let agents = try open("agents", O_RDONLY | O_DIRECTORY)
     guard let agents else {
       throw DefinitionError.unreadable(
@@ -54,7 +54,7 @@ public struct DirectorySource: DefinitionSource, DefinitionFiles {
     try await visit(names)
   }
 
-  func read(_ path: String) throws -> [UInt8]? {
+  package func read(_ path: String) throws -> [UInt8]? {
     // O_NONBLOCK: opening a pipe that somebody put there must not hang.
     guard let descriptor = try open(path, O_RDONLY | O_NONBLOCK) else { return nil }
     defer { close(descriptor) }

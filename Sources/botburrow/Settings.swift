@@ -1,5 +1,6 @@
 import Agents
 import ArgumentParser
+import Bucket
 import Configuration
 import Glibc
 import HTTPClient

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Agents
+@testable import Bucket
 
 /// AWS's published examples.
 @Suite struct SignerTests {

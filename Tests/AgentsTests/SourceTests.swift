@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Agents
+@testable import Bucket
 
 private let skill = "---\nname: greet\ndescription: Says hello\nrequires_grants: [hub:write]\n---\n# Greeting\n"
 private let files = [

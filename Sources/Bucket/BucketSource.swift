@@ -1,4 +1,4 @@
-import Configuration
+import Agents
 import Glibc
 import HTTPClient
 
@@ -25,8 +25,8 @@ public struct BucketSource: DefinitionSource, DefinitionFiles {
     self.now = now
   }
 
-  var place: String { "bucket '\(bucket)'" }
-  func name(_ path: String) -> String { "\(bucket)/\(path)" }
+  package var place: String { "bucket '\(bucket)'" }
+  package func name(_ path: String) -> String { "\(bucket)/\(path)" }
 
   /// See `DefinitionSource`.
   public func list() async throws -> [String] { try await listAgents() }
@@ -36,7 +36,7 @@ public struct BucketSource: DefinitionSource, DefinitionFiles {
   public func load(_ agentID: String) async throws -> LoadedAgent { try await loadAgent(agentID) }
 
   /// ListObjectsV2 with a delimiter: one common prefix for each directory, a thousand a page.
-  func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws {
+  package func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws {
     let prefix = "agents/"
     var token: String?
     // A server that hands out tokens for ever must not hold us for ever.
@@ -60,7 +60,7 @@ public struct BucketSource: DefinitionSource, DefinitionFiles {
       name: bucket, key: prefix, problem: "the listing has no end", hint: "check what is stored under agents/")
   }
 
-  func read(_ path: String) async throws -> [UInt8]? {
+  package func read(_ path: String) async throws -> [UInt8]? {
     let answer = try await get(
       "/\(bucket)/" + AWSSigner.percentEncoded(path, keepingSlashes: true), query: [], key: path)
     switch answer.status {
