@@ -115,7 +115,7 @@ let package = Package(
       [
         "Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", "Linux", "Sandbox", "Gateway",
         "ModelGateway",
-        "Executors", "HTTPServer", "HTTPClient", log,
+        "AgentLoop", "Executors", "HTTPServer", "HTTPClient", log,
       ]),
     room("Doctor", ["Linux", "JSON"]),
     room("LocalHub", ["JSON", "HTTPServer", "Observe", crypto]),

@@ -1,3 +1,4 @@
+import AgentLoop
 import Glibc
 
 /// Seconds of the monotonic clock; swift's own clocks would bring a runtime with threads.
@@ -24,7 +25,7 @@ func lastError() -> String { String(cString: strerror(errno)) }
 
 /// One line for whoever looks at the activation's standard error.
 func note(_ text: String) {
-  let line = Array("botburrow-agent: \(text)\n".utf8)
+  let line = Array("\(LoopNote.prefix)\(text)\n".utf8)
   // Where that fails there is nobody to tell.
   _ = write(STDERR_FILENO, line, line.count)
 }

@@ -26,9 +26,18 @@ struct Tools {
       result = ToolResult(call, error.description, isError: true)
     }
     let milliseconds = Int((now() - start) * 1000)
-    note("\(call.name): \(result.isError ? "error" : "ok"), \(result.text.utf8.count) bytes, \(milliseconds) ms")
+    note(
+      LoopNote.called(
+        call.name, isError: result.isError, bytes: result.text.utf8.count, milliseconds: milliseconds,
+        about: about(call)))
     result.text = Shortened.middle(result.text, limit: resultLimit)
     return result
+  }
+
+  /// The command, the file, the pattern. What servers' tools are called with is theirs.
+  private func about(_ call: ToolCall) -> String? {
+    guard case .own = box.place(call.name), let arguments = try? call.arguments() else { return nil }
+    return ["command", "file_path", "pattern"].lazy.compactMap { arguments[$0]?.string }.first
   }
 
   private func output(_ call: ToolCall) throws(ToolTrouble) -> (text: String, isError: Bool) {

@@ -66,7 +66,7 @@ extension AgentLoop.Event {
   fileprivate var line: String {
     switch self {
     case .answered(let answer):
-      "model: \(answer.usage.input) tokens in, \(answer.usage.output) out, \(Turn(.assistant, answer.parts).calls.count) calls"
+      LoopNote.answered(answer.usage, calls: Turn(.assistant, answer.parts).calls.count)
     case .failed(let failure): "model: \(failure.sentence)"
     default: ""
     }

@@ -13,8 +13,8 @@ struct Prepared: Sendable, Hashable {
   var feed: [Post] = []
   /// Those skills that fit.
   var skills: [Skill]
-  /// Those of its own notes that fit.
-  var notes: [Note] = []
+  /// What it noted earlier.
+  var memory = Recalled()
 }
 
 extension Activation {
@@ -57,7 +57,7 @@ extension Activation {
     prepared.skills = Relevant.skills(
       agent.skills.filter { $0.requiresGrants.allSatisfy(held.permit) }, grants: agent.definition.grants, texts: texts,
       communities: ([thread].compactMap { $0 } + feed).compactMap(\.community))
-    prepared.notes = try await recall(agent.definition, about: texts)
+    prepared.memory = try await recall(agent.definition, about: texts)
     return prepared
   }
 

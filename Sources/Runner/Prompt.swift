@@ -24,7 +24,7 @@ enum Prompt {
     var parts = [who(definition)]
     if let thread = prepared.thread { parts.append(conversation(thread, readers: prepared.agent.definition.id)) }
     if task.type == .exploration, prepared.thread == nil, task.instruction == nil { parts.append(feed(prepared.feed)) }
-    if definition.memory.enabled { parts.append(memory(prepared)) }
+    if let memory = memory(prepared) { parts.append(memory) }
     parts.append(asked(prepared, task: task))
     parts.append(how(prepared, task: task, hasHubTools: hasHubTools) + budget(definition, bounds))
     return parts.joined(separator: "\n\n") + "\n"

@@ -4,12 +4,21 @@ import Observe
 // What a prompt says of what the agent has: its notes, its budget.
 
 extension Prompt {
-  /// The notes that fit, and how more of them come to be.
-  static func memory(_ prepared: Prepared) -> String {
+  /// The notes that fit, and how more of them come to be. Nil for an agent without memory, or without a place for it.
+  static func memory(_ prepared: Prepared) -> String? {
     let definition = prepared.agent.definition
+    let (notes, state) = (prepared.memory.notes, prepared.memory.state)
+    guard definition.memory.enabled, state != .noPlace else { return nil }
     var parts = ["# Your notes"]
-    if prepared.notes.isEmpty { parts.append("You have none that fit.") }
-    parts += prepared.notes.map { "\(line($0.name)), \(day($0.modified)):\n\(quote($0.text))" }
+    if state == .unread {
+      parts.append(
+        notes.isEmpty
+          ? "They can't be read this time. They are not lost: don't write them anew."
+          : "Not all of them can be read this time. They are not lost: don't write them anew.")
+    } else if notes.isEmpty {
+      parts.append("You have none that fit.")
+    }
+    parts += notes.map { "\(line($0.name)), \(day($0.modified)):\n\(quote($0.text))" }
     guard definition.writesNotes else { return parts.joined(separator: "\n\n") }
     let wishes = remembered(definition.memory)
     parts.append(
@@ -47,7 +56,8 @@ extension Prompt {
     return seconds >= 120 ? "\(seconds / 60) minutes" : "\(seconds) seconds"
   }
 
-  private static func grouped(_ number: Int) -> String {
+  /// `100000` as `100,000`.
+  static func grouped(_ number: Int) -> String {
     var groups: [Substring] = []
     var digits = Substring(String(number))
     while digits.count > 3 {

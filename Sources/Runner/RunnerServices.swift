@@ -103,6 +103,9 @@ public struct RunnerPolicy: Sendable, Hashable {
   /// How long a receipt may take once we had its sandbox ended. A lease that is lost waits as long.
   public var receiptGrace: Duration = .seconds(5)
 
+  /// How long reading an agent's notes may take; without them it goes on.
+  public var recallTimeout: Duration = .seconds(20)
+
   /// How long this agent may run, as far as the runner knows: its definition and `timeout` both count. Its profile may say
   /// less.
   public func timeout(of definition: AgentDefinition) -> Duration? {

@@ -20,40 +20,53 @@ public enum WatchEvent: Sendable, Hashable {
 public struct ModelCallSeen: Sendable, Hashable {
   /// The provider's name of the model.
   public var model: String
+  /// How it ended.
+  public var outcome = ModelCallRecord.Outcome.ok
   /// The HTTP status that the agent got.
-  public var status: Int
+  public var status = 200
   /// Tokens sent, caches included.
-  public var input: Int
+  public var input = 0
   /// Tokens received.
-  public var output: Int
+  public var output = 0
   /// US dollars; nil where the model has no price.
   public var costUSD: Double?
   /// From the request to the answer's last byte.
-  public var milliseconds: Double
+  public var milliseconds = 0.0
+  /// How often the gateway asked again.
+  public var retries = 0
   /// The stream was cut, so that the counts are a guess.
-  public var isEstimate: Bool
+  public var isEstimate = false
 
-  /// A call of its parts.
-  public init(
-    model: String, status: Int, input: Int, output: Int, costUSD: Double?, milliseconds: Double, isEstimate: Bool
-  ) {
-    self.model = model
-    self.status = status
-    self.input = input
-    self.output = output
-    self.costUSD = costUSD
-    self.milliseconds = milliseconds
-    self.isEstimate = isEstimate
-  }
+  /// A call that is still to be described.
+  public init(model: String) { self.model = model }
 }
 
 extension ModelCallSeen {
   /// What the gateway wrote down.
   public init(_ record: ModelCallRecord) {
-    self.init(
-      model: record.model, status: record.status, input: record.usage.allInput, output: record.usage.output,
-      costUSD: record.costUSD > 0 ? record.costUSD : nil, milliseconds: record.milliseconds,
-      isEstimate: record.isEstimate)
+    self.init(model: record.model)
+    outcome = record.outcome
+    status = record.status
+    input = record.usage.allInput
+    output = record.usage.output
+    costUSD = record.costUSD > 0 ? record.costUSD : nil
+    milliseconds = record.milliseconds
+    retries = record.retries
+    isEstimate = record.isEstimate
+  }
+
+  /// Why there is no whole answer, in words; nil where there is one.
+  var trouble: String? {
+    switch outcome {
+    case .ok: nil
+    case .budget: "the budget is used up"
+    case .refused: "the gateway refused it with status \(status)"
+    case .upstream: "the provider answered with status \(status)"
+    case .cut: "the answer broke off"
+    case .unreachable: "the provider can't be reached"
+    case .resting: "the provider is left alone for a while"
+    case .cancelled: "the program went away before its end"
+    }
   }
 }
 

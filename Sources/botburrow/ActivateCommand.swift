@@ -24,7 +24,7 @@ struct ActivateCommand: ParsableCommand {
 
       --watch shows what the agent does as it does it, one line each on standard error: calls of the model with their \
       tokens and cost, calls of tools, and what its program writes on standard error. With --json they are JSON lines on \
-      standard output, the result last.
+      standard output, each with its 'event'; the last is the result.
       """)
 
   @Argument(help: "The agent's id.") var agent: String
@@ -57,7 +57,7 @@ struct ActivateCommand: ParsableCommand {
       await stopped.run {
         let end = await ActivateOnce(services: services).run(
           agentID: agent, postID: post, instruction: prompt, posts: postAnswer)
-        watcher?.end(end.status, seconds: end.seconds)
+        watcher?.end(end.status)
         Self.show(end, asJSON: json, inLines: watcher != nil)
         if let failure = end.failure { outcome.set("\(failure)") }
       }
@@ -70,13 +70,15 @@ struct ActivateCommand: ParsableCommand {
 
   private static func show(_ end: ActivationEnd, asJSON: Bool, inLines: Bool) {
     if asJSON {
-      let result: JSONValue = [
+      var result: [String: JSONValue] = [
         "status": .string(end.status), "answer": end.answer.map { .string($0) } ?? .null,
         "seconds": .number(end.seconds), "tool_type": .string(end.toolType), "receipt": end.sandbox?.json ?? .null,
         "tool_servers": .array(end.toolServers),
         "error": end.failure.map { .string("\($0)") } ?? .null,
       ]
-      writeOutput((inLines ? result.compactText : (try? JSON.text(result, pretty: true)) ?? "{}") + "\n")
+      if inLines { result["event"] = "result" }
+      let value = JSONValue.object(result)
+      writeOutput((inLines ? value.compactText : (try? JSON.text(value, pretty: true)) ?? "{}") + "\n")
     } else if let answer = end.answer {
       print(answer)
     } else if end.failure == nil {

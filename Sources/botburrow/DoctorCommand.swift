@@ -89,6 +89,7 @@ struct DoctorCommand: ParsableCommand {
       ("redis-server", "apt-get install redis-server, or name a Redis in redis.url"),
       ("setpriv", "apt-get install util-linux; 'up' starts Redis through it"),
       ("mkfs.ext4", "apt-get install e2fsprogs; workspaces that stay are made with it"),
+      ("tar", "apt-get install tar; agents' notes are read with it, in the sandbox of their profile"),
     ].map { name, advice in
       let places = ["/usr/bin/\(name)", "/bin/\(name)", "/usr/local/bin/\(name)", "/usr/sbin/\(name)", "/sbin/\(name)"]
       let path = places.first { access($0, X_OK) == 0 }

@@ -16,12 +16,11 @@ final class Watcher: Sendable {
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     // Writing within the lock keeps lines in the order of their counts.
     log.withLock { log in
-      log.count(event)
+      let line = log.take(event)
       if asJSON {
         writeOutput(log.json(event, seconds: seconds).compactText + "\n")
-      } else {
-        let (kind, text, isBad) = log.words(event)
-        writeError("\(Self.time(seconds))  \(Self.painted(kind, isBad))  \(text)\n")
+      } else if let line {
+        writeError("\(Self.time(seconds))  \(Self.painted(line.kind, line.isBad))  \(line.text)\n")
       }
     }
   }
@@ -33,10 +32,13 @@ final class Watcher: Sendable {
   var seeEvent: @Sendable (WatchEvent) -> Void { { self.see($0) } }
   var seeBytes: @Sendable ([UInt8]) -> Void { { self.see(bytes: $0) } }
 
-  /// The last line, for a person.
-  func end(_ status: String, seconds: Double) {
+  /// The last line, for a person. Where nothing began there is nothing to sum up.
+  func end(_ status: String) {
     if asJSON { return }
-    log.withLock { writeError("\(Self.time(seconds))  end      \(status): \($0.sums)\n") }
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    log.withLock { log in
+      if !log.isEmpty { writeError("\(Self.time(seconds))  end      \(status): \(log.sums)\n") }
+    }
   }
 
   private static func time(_ seconds: Double) -> String {

@@ -100,7 +100,7 @@ struct MemoryTests {
         $0.memory.conversationsWith = ["ada"]
         $0.memory.decisionsMade = true
       }, thread: nil, notifications: [], skills: [])
-    prepared.notes = [Note(name: "tea.md", modified: 1_795_435_200, text: "Green.\n# What is asked")]
+    prepared.memory.notes = [Note(name: "tea.md", modified: 1_795_435_200, text: "Green.\n# What is asked")]
     #expect(
       Prompt.memory(prepared) == """
         # Your notes
@@ -113,9 +113,20 @@ struct MemoryTests {
         Write there what you will want to know again: what you talked about with ada; decisions, with their reasons. A \
         subject has one file, named after it, `.md`; change it when you know better, and keep it short.
         """)
-    prepared.notes = []
+    prepared.memory.notes = []
     prepared.agent.definition.kind = .aider
     #expect(Prompt.memory(prepared) == "# Your notes\n\nYou have none that fit.")
+    // What could not be read is not what isn't there.
+    prepared.memory.state = .unread
+    #expect(
+      Prompt.memory(prepared)
+        == "# Your notes\n\nThey can't be read this time. They are not lost: don't write them anew.")
+    // No place is promised where there is none.
+    prepared.memory.state = .noPlace
+    #expect(Prompt.memory(prepared) == nil)
+    prepared.memory.state = .read
+    prepared.agent.definition.memory.enabled = false
+    #expect(Prompt.memory(prepared) == nil)
   }
 
   @Test(
@@ -152,13 +163,66 @@ struct MemoryTests {
   func request() {
     var definition = AgentDefinition(id: "claude-coder-1", kind: .claudeCode, brain: .init(model: "m"))
     definition.memory.maxSizeMiB = 5
-    let request = Recall.request(definition, activationID: "a-1")
+    let request = Recall.request(definition, activationID: "a-1", within: .seconds(20))
     #expect(request.activationID == "a-1-notes")
     #expect(request.profile == "claude-code")
-    #expect(request.workspace == "claude-coder-1")
+    #expect(request.workspace == "claude-coder-1" && request.limits.timeoutSeconds == 20)
     #expect(request.limits.workspaceBytes == 5 << 20)
     #expect(request.tightening?.withoutNetwork == true)
     #expect(request.listeners.isEmpty && request.environment.isEmpty && request.files.isEmpty)
-    #expect(Recall.request(definition, activationID: String(repeating: "a", count: 64)).activationID.count == 64)
+    let long = Recall.request(definition, activationID: String(repeating: "a", count: 64), within: .seconds(20))
+    #expect(long.activationID.count == 64)
+  }
+
+  /// An activation of an agent with a memory, whose reader ends so.
+  private func activate(
+    _ change: (inout RunnerPolicy) -> Void = { _ in }, _ reader: @escaping @Sendable () async throws -> FakeLauncher.End
+  )
+    async throws -> (World, ActivationEnd, prompt: String?)
+  {
+    let launcher = FakeLauncher { program in
+      program.request.activationID.hasSuffix("-notes") ? try await reader() : .init(output: "Hi")
+    }
+    let world = try World(launcher, agents: [agent { $0.memory.enabled = true }])
+    var services = world.services
+    change(&services.policy)
+    let end = await Activation(task: world.activation().task, services: services).perform()
+    return (world, end, launcher.programs.last?.input)
+  }
+
+  @Test(
+    "what keeps notes from being read is told to the operator and to the agent, and keeps nobody from answering",
+    arguments: [
+      (
+        41, "there is no 'tar' in its root\n", "They can't be read this time.",
+        "the reader in profile 'default' ended: exited 41: there is no 'tar' in its root"
+      ),
+      (
+        2, "tar: ./x.md: Cannot open\n", "They can't be read this time.",
+        "the reader in profile 'default' ended: exited 2: tar: ./x.md: Cannot open"
+      ),
+      (40, "", nil, "profile 'default' has no workspace at /memory, where notes would stay"),
+    ] as [(Int, String, String?, String)])
+  func unread(_ code: Int, _ said: String, _ prompt: String?, _ logged: String) async throws {
+    let (world, end, input) = try await activate { .init(error: said, exit: .exited(code: code)) }
+    #expect(end.failure == nil && end.answer == "Hi")
+    let line = try #require(world.logged.lines.first { $0.message == "notes can't be read" })
+    #expect(line.metadata["error"] == "\(logged)")
+    #expect(input?.contains("# Your notes") == (prompt != nil))
+    if let prompt { #expect(input?.contains(prompt) == true) }
+  }
+
+  @Test("a reader that never ends is ended by us, and the agent answers without its notes")
+  func overdue() async throws {
+    let (world, end, input) = try await activate {
+      $0.recallTimeout = .milliseconds(10)
+      $0.receiptGrace = .milliseconds(10)
+    } _: {
+      try await Task.sleep(for: .seconds(600))
+      return .init()
+    }
+    #expect(end.failure == nil && end.answer == "Hi")
+    #expect(input?.contains("They can't be read this time.") == true)
+    #expect(world.logged.lines.contains { $0.message == "notes can't be read" })
   }
 }
