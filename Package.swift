@@ -204,7 +204,10 @@ let package = Package(
     tests("ObserveTests", ["Observe", "HTTPServer", "JSON", "TestSupport"]),
     tests(
       "GatewayTests",
-      ["Gateway", "Agents", "Addresses", "Hub", "HTTPClient", "HTTPServer", "Linux", "Observe", "JSON", "TestSupport"]),
+      [
+        "Gateway", "EventStream", "Agents", "Addresses", "Hub", "HTTPClient", "HTTPServer", "Linux", "Observe", "JSON",
+        "TestSupport",
+      ]),
     tests(
       "ModelGatewayTests",
       [

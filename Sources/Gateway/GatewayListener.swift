@@ -27,6 +27,12 @@ public actor GatewayListener {
       }
       let answer = await server.handle(
         MCPRequest(method: request.method, headers: request.headers, body: request.body))
+      if let stream = answer.stream {
+        let headers = [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache")]
+        return ServerResponse(status: answer.status, headers: answer.headers + headers) { writer in
+          try await stream { try await writer.write(Array("event: message\ndata: \($0.compactText)\n\n".utf8)) }
+        }
+      }
       guard let body = answer.body else { return ServerResponse(status: answer.status, headers: answer.headers) }
       return ServerResponse(
         status: answer.status, headers: answer.headers + [("Content-Type", "application/json")],

@@ -28,8 +28,12 @@ public struct MCPResponse: Sendable {
   public var status: Int
   /// Beside Content-Type.
   public var headers: [(name: String, value: String)]
-  /// Nil for an answer without a body (202).
+  /// Nil for an answer without a body (202), and for a stream.
   public var body: JSONValue?
+  /// Messages one after the other, the answer last; for `text/event-stream`.
+  public var stream: MessageStream?
+  /// Hands each message to `send`, which throws when the client is gone.
+  public typealias MessageStream = @Sendable (_ send: (JSONValue) async throws -> Void) async throws -> Void
   init(_ status: Int, headers: [(name: String, value: String)] = [], _ body: JSONValue? = nil) {
     self.status = status
     self.headers = headers
@@ -114,7 +118,9 @@ public struct MCPServer: Sendable {
     }
     let era = MCPEra(header: request.values)
     if let batch = value.array { return await answer(batch: batch, era) }
-    return await answer(RPCMessage(value), era)
+    let message = RPCMessage(value)
+    if let response = streamed(message, era) { return response }
+    return await answer(message, era)
   }
 
   private func isAuthorized(_ request: MCPRequest) -> Bool {
@@ -151,6 +157,34 @@ public struct MCPServer: Sendable {
     return answers.isEmpty ? MCPResponse(202) : MCPResponse(200, .array(answers))
   }
 
+  /// A call whose client wants to hear how far it is, and can: its progress comes before its answer, on the same stream. Nil
+  /// for any other message. Errors of calls have status 200 in both eras, so that the head can go out before the call's end.
+  private func streamed(_ message: RPCMessage, _ era: MCPEra) -> MCPResponse? {
+    guard case .request(let id, "tools/call", let parameters) = message, source.tellsProgress,
+      let token = CallProgress.token(in: parameters),
+      era.header("Accept").contains(where: { $0.lowercased().contains("text/event-stream") }),
+      let version = try? era.version(of: "tools/call", parameters: parameters)
+    else { return nil }
+    var response = MCPResponse(200)
+    response.stream = { send in
+      // A server that tells more than its client reads: what is newer says what was older.
+      let (told, teller) = AsyncStream.makeStream(of: CallProgress.self, bufferingPolicy: .bufferingNewest(16))
+      // Where the client is gone, the call ends with this scope.
+      async let answer = body(id, "tools/call", parameters, version, telling: teller)
+      for await progress in told { try await send(progress.notification(to: token)) }
+      try await send(await answer)
+    }
+    return response
+  }
+
+  private func body(
+    _ id: JSONValue, _ method: String, _ parameters: JSONValue?, _ version: MCPVersion,
+    telling teller: AsyncStream<CallProgress>.Continuation
+  ) async -> JSONValue {
+    defer { teller.finish() }
+    return await body(id, method, parameters, version, progress: { teller.yield($0) }).value
+  }
+
   private func answer(_ message: RPCMessage, _ era: MCPEra) async -> MCPResponse {
     switch message {
     case .malformed(let id, let reason):
@@ -172,19 +206,27 @@ public struct MCPServer: Sendable {
       } catch {
         return MCPResponse(400, error.response(to: id))
       }
-      do throws(RPCError) {
-        let result = try await result(of: method, parameters, version)
-        return MCPResponse(200, ["jsonrpc": "2.0", "id": id, "result": .object(result)])
-      } catch {
-        // Only the stateless era gives an unknown method a status of its own; clients of the other read the body.
-        let status = version.isStateless && error.code == -32601 ? 404 : 200
-        return MCPResponse(status, error.response(to: id))
-      }
+      let (value, code) = await body(id, method, parameters, version)
+      // Only the stateless era gives an unknown method a status of its own; clients of the other read the body.
+      return MCPResponse(version.isStateless && code == -32601 ? 404 : 200, value)
+    }
+  }
+
+  /// The whole answer to a request, with the code of its error where it is one.
+  private func body(
+    _ id: JSONValue, _ method: String, _ parameters: JSONValue?, _ version: MCPVersion,
+    progress: ProgressHandler? = nil
+  ) async -> (value: JSONValue, code: Int64?) {
+    do throws(RPCError) {
+      let result = try await result(of: method, parameters, version, progress: progress)
+      return (["jsonrpc": "2.0", "id": id, "result": .object(result)], nil)
+    } catch {
+      return (error.response(to: id), error.code)
     }
   }
 
   private func result(
-    of method: String, _ parameters: JSONValue?, _ version: MCPVersion
+    of method: String, _ parameters: JSONValue?, _ version: MCPVersion, progress: ProgressHandler?
   ) async throws(RPCError) -> [String: JSONValue] {
     switch (method, version.isStateless) {
     case ("server/discover", true):
@@ -211,7 +253,7 @@ public struct MCPServer: Sendable {
       guard isStateless else { return list }
       return stateless(list.merging(["ttlMs": .integer(cacheTime), "cacheScope": "private"]) { old, _ in old })
     case ("tools/call", let isStateless):
-      let result = try await call(parameters, version)
+      let result = try await call(parameters, version, progress: progress)
       return isStateless ? stateless(result) : result
     default:
       throw .unknownMethod(method)
@@ -219,7 +261,9 @@ public struct MCPServer: Sendable {
   }
 
   /// Carries out one call and writes its audit record, whatever came of it.
-  private func call(_ parameters: JSONValue?, _ version: MCPVersion) async throws(RPCError) -> [String: JSONValue] {
+  private func call(
+    _ parameters: JSONValue?, _ version: MCPVersion, progress: ProgressHandler?
+  ) async throws(RPCError) -> [String: JSONValue] {
     guard let name = parameters?["name"]?.string else { throw .invalidParameters("tools/call: 'name' is missing") }
     let started = now()
     let arguments = parameters?["arguments"]
@@ -235,7 +279,7 @@ public struct MCPServer: Sendable {
     func words(_ sentence: String) -> [String: JSONValue] {
       ["content": [["type": "text", "text": .string(sentence)]], "isError": true]
     }
-    switch await source.call(name, arguments, version) {
+    switch await source.call(name, arguments, version, progress: progress) {
     case .unknown:
       finish(.unknown, bytes: 0)
       throw .invalidParameters("Unknown tool: \(name.prefix(100))")

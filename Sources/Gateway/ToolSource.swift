@@ -10,8 +10,13 @@ protocol ToolSource: Sendable {
   var instructions: String { get }
   /// How `tools/list` shows those that are granted, in a stable order.
   func listing(for version: MCPVersion) async throws(RPCError) -> [JSONValue]
+  /// Whether its calls may take long, and tell how far they are.
+  var tellsProgress: Bool { get }
   /// Carries out one call.
-  func call(_ tool: String, _ arguments: JSONValue?, _ version: MCPVersion) async -> ToolOutcome
+  /// - Parameter progress: hears how far it is; nil: nobody wants to know.
+  func call(
+    _ tool: String, _ arguments: JSONValue?, _ version: MCPVersion, progress: ProgressHandler?
+  ) async -> ToolOutcome
 }
 
 /// What came of a call.
@@ -43,7 +48,11 @@ struct HubSource: ToolSource {
     tools.granted.map { $0.listing(for: version) }
   }
 
-  func call(_ tool: String, _ arguments: JSONValue?, _ version: MCPVersion) async -> ToolOutcome {
+  var tellsProgress: Bool { false }
+
+  func call(
+    _ tool: String, _ arguments: JSONValue?, _ version: MCPVersion, progress: ProgressHandler?
+  ) async -> ToolOutcome {
     guard let tool = tools.tool(named: tool) else { return .unknown }
     do throws(ToolRefusal) {
       let value = try await tools.call(tool, arguments)

@@ -7,11 +7,17 @@ public protocol HTTPTransport: Sendable {
   func send(_ request: HTTPRequest) async throws -> HTTPResponse
 }
 
+/// Sends requests whose answers come in pieces.
+public protocol HTTPStreamTransport: HTTPTransport {
+  /// Sends a request and returns once the answer's head is there. Throws as `send` does.
+  func stream(_ request: HTTPRequest) async throws -> HTTPStreamedResponse
+}
+
 /// The libcurl client: one thread with `curl_multi_poll`, connections kept alive and shared by all callers.
 ///
 /// HTTP and HTTPS only. Follows no redirect: a server that moves must be configured as moved, and credentials never
 /// travel to a host that nobody named. Reads no proxy from the environment.
-public final class HTTPClient: HTTPTransport {
+public final class HTTPClient: HTTPStreamTransport {
   private let loop: TransferLoop
   private let settings: TransferSettings
 

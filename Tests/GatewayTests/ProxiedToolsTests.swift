@@ -22,7 +22,9 @@ final class FakeDownstream: Downstream {
   var calls: [String] { called.withLock { $0 } }
 
   func tools() async throws(DownstreamError) -> [JSONValue] { listed }
-  func call(_ tool: String, _ arguments: JSONValue) async throws(DownstreamError) -> DownstreamResult {
+  func call(
+    _ tool: String, _ arguments: JSONValue, progress: ProgressHandler?
+  ) async throws(DownstreamError) -> DownstreamResult {
     called.withLock { $0.append(tool) }
     return DownstreamResult(members: try answer(tool), bytes: 10)
   }

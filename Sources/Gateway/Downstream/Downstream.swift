@@ -5,7 +5,17 @@ public protocol Downstream: Sendable {
   /// All its tools as it lists them, from memory where nothing has changed since.
   func tools() async throws(DownstreamError) -> [JSONValue]
   /// One call. The result has the members of a `CallToolResult`.
-  func call(_ tool: String, _ arguments: JSONValue) async throws(DownstreamError) -> DownstreamResult
+  /// - Parameter progress: hears how far the call is; nil: nobody wants to know, and the server isn't asked to tell.
+  func call(
+    _ tool: String, _ arguments: JSONValue, progress: ProgressHandler?
+  ) async throws(DownstreamError) -> DownstreamResult
+}
+
+extension Downstream {
+  /// One call whose progress nobody wants to know.
+  public func call(_ tool: String, _ arguments: JSONValue) async throws(DownstreamError) -> DownstreamResult {
+    try await call(tool, arguments, progress: nil)
+  }
 }
 
 /// A list that comes in pages, such as `tools/list`.

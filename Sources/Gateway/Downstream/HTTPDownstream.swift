@@ -50,23 +50,26 @@ public final class HTTPDownstream: Downstream {
   }
 
   /// One call.
-  public func call(_ tool: String, _ arguments: JSONValue) async throws(DownstreamError) -> DownstreamResult {
-    let (answer, bytes) = try await ask("tools/call", ["name": .string(tool), "arguments": arguments], name: tool)
+  public func call(
+    _ tool: String, _ arguments: JSONValue, progress: ProgressHandler?
+  ) async throws(DownstreamError) -> DownstreamResult {
+    let (answer, bytes) = try await ask(
+      "tools/call", ["name": .string(tool), "arguments": arguments], name: tool, progress: progress)
     guard let members = answer.object else { throw .unreadable("its result is not an object") }
     return DownstreamResult(members: members, bytes: bytes)
   }
 
   private func ask(
-    _ method: String, _ parameters: [String: JSONValue], name: String? = nil
+    _ method: String, _ parameters: [String: JSONValue], name: String? = nil, progress: ProgressHandler? = nil
   ) async throws(DownstreamError) -> (JSONValue, Int) {
     let era = try await era()
     do throws(DownstreamError) {
-      return try await send(method, parameters, name: name, era: era)
+      return try await send(method, parameters, name: name, era: era, progress: progress)
     } catch .refused(code: 404, _) {
       // 2025-11-25, "Session Management": 404 says that the session is over; a new one may be begun.
       guard case .handshake(_, .some) = era else { throw .refused(code: -32603, message: "status 404") }
       state.withLock { if $0.era == era { $0.era = nil } }
-      return try await send(method, parameters, name: name, era: try await self.era())
+      return try await send(method, parameters, name: name, era: try await self.era(), progress: progress)
     }
   }
 
@@ -106,22 +109,68 @@ public final class HTTPDownstream: Downstream {
   }
 
   private func send(
-    _ method: String, _ parameters: [String: JSONValue], name: String?, era: Era
+    _ method: String, _ parameters: [String: JSONValue], name: String?, era: Era, progress: ProgressHandler? = nil
   ) async throws(DownstreamError) -> (JSONValue, Int) {
-    var parameters = parameters
+    let id = nextID()
+    var (parameters, meta) = (parameters, [String: JSONValue]())
     var extra = eraHeaders(era)
     if era == .stateless {
-      parameters["_meta"] = [
+      meta = [
         MCPMeta.version: .string(MCPVersion.v2026July.rawValue), MCPMeta.clientCapabilities: [:],
         "io.modelcontextprotocol/clientInfo": ["name": "botburrow", "version": "1.0.0"],
       ]
       extra.append((name: "Mcp-Method", value: method))
       if let name { extra.append((name: "Mcp-Name", value: encodedHeader(name))) }
     }
-    let id = nextID()
-    let response = try await post(
-      ["jsonrpc": "2.0", "id": .integer(id), "method": .string(method), "params": .object(parameters)], headers: extra)
-    return try result(of: response, id: id)
+    if progress != nil { meta["progressToken"] = .integer(id) }
+    if !meta.isEmpty { parameters["_meta"] = .object(meta) }
+    let message: JSONValue = [
+      "jsonrpc": "2.0", "id": .integer(id), "method": .string(method), "params": .object(parameters),
+    ]
+    if let progress, let streams = transport as? any HTTPStreamTransport {
+      return try await listen(to: streams, request(message, headers: extra), id: id, progress)
+    }
+    return try result(of: try await post(message, headers: extra), id: id)
+  }
+
+  /// Reads an answer as it comes: what is told on the way would be old news at its end.
+  private func listen(
+    to transport: any HTTPStreamTransport, _ request: HTTPRequest, id: Int64, _ progress: ProgressHandler
+  ) async throws(DownstreamError) -> (JSONValue, Int) {
+    var (parser, rest) = (SSEParser(), [UInt8]())
+    let answer: HTTPStreamedResponse
+    do {
+      answer = try await transport.stream(request)
+      defer { answer.body.cancel() }
+      let isStream = Self.isStream(answer.header("content-type"))
+      while let piece = try await answer.body.next() {
+        // Of a stream, what belongs to no whole event yet.
+        rest += piece
+        for event in isStream ? parser.feed(piece) : [] {
+          rest = []
+          guard event.data.count <= resultLimit else { throw DownstreamError.tooLarge(limit: resultLimit) }
+          if let found = try take(event.data, id: id, progress) { return found }
+        }
+        guard rest.count <= resultLimit else { throw DownstreamError.tooLarge(limit: resultLimit) }
+      }
+    } catch {
+      throw failure(error)
+    }
+    return try result(of: HTTPResponse(status: answer.status, headers: answer.headers, body: rest), id: id)
+  }
+
+  /// One message of a stream; the result, where it is that.
+  private func take(
+    _ data: [UInt8], id: Int64, _ progress: ProgressHandler
+  ) throws(DownstreamError) -> (JSONValue, Int)? {
+    let text = redactor.redacted(data)
+    guard let message = try? JSONValue(parsing: text) else { return nil }
+    if message["method"]?.string == "notifications/progress" {
+      let parameters = message["params"]
+      if parameters?["progressToken"]?.integer == id { CallProgress(parameters).map(progress) }
+      return nil
+    }
+    return try result(of: message, id: id, bytes: text.count)
   }
 
   private func nextID() -> Int64 {
@@ -140,52 +189,63 @@ public final class HTTPDownstream: Downstream {
     }
   }
 
-  private func post(
-    _ message: JSONValue, headers extra: [(name: String, value: String)]
-  ) async throws(DownstreamError) -> HTTPResponse {
+  private func request(_ message: JSONValue, headers extra: [(name: String, value: String)]) -> HTTPRequest {
     let own: [(name: String, value: String)] = [
       (name: "Content-Type", value: "application/json"), (name: "Accept", value: "application/json, text/event-stream"),
     ]
-    do {
-      return try await transport.send(
-        HTTPRequest(
-          method: "POST", url: url, headers: headers + own + extra, body: Array(message.compactText.utf8),
-          timeout: callTimeout))
-    } catch is CancellationError {
-      throw .cancelled
-    } catch let error as HTTPClientError where error.code == 28 {
-      // CURLE_OPERATION_TIMEDOUT
-      throw .timeout(callTimeout)
-    } catch {
-      throw .unreachable("\(error)")
+    return HTTPRequest(
+      method: "POST", url: url, headers: headers + own + extra, body: Array(message.compactText.utf8),
+      timeout: callTimeout)
+  }
+
+  private func post(
+    _ message: JSONValue, headers extra: [(name: String, value: String)]
+  ) async throws(DownstreamError) -> HTTPResponse {
+    do { return try await transport.send(request(message, headers: extra)) } catch { throw failure(error) }
+  }
+
+  private func failure(_ error: any Error) -> DownstreamError {
+    switch error {
+    case let error as DownstreamError: error
+    case is CancellationError: .cancelled
+    // CURLE_OPERATION_TIMEDOUT
+    case let error as HTTPClientError where error.code == 28: .timeout(callTimeout)
+    default: .unreachable("\(error)")
     }
+  }
+
+  private static func isStream(_ contentType: String?) -> Bool {
+    contentType?.lowercased().hasPrefix("text/event-stream") == true
   }
 
   /// The result of request `id` in a whole answer.
   private func result(of response: HTTPResponse, id: Int64) throws(DownstreamError) -> (JSONValue, Int) {
     guard response.body.count <= resultLimit else { throw .tooLarge(limit: resultLimit) }
     let body = redactor.redacted(response.body)
-    let isStream = response.header("content-type")?.lowercased().hasPrefix("text/event-stream") == true
     var texts = [body]
-    if isStream {
+    if Self.isStream(response.header("content-type")) {
       var parser = SSEParser()
       // Some servers end with their last event's data.
       texts = parser.feed(body + [10, 10]).map(\.data)
     }
     for text in texts {
-      guard let message = try? JSONValue(parsing: text), message["id"]?.integer == id, message["method"] == nil else {
-        continue
-      }
-      if let result = message["result"] { return (result, text.count) }
-      let error = message["error"]
-      throw .refused(
-        code: error?["code"]?.integer ?? -32603, message: String((error?["message"]?.string ?? "").prefix(2000)))
+      guard let message = try? JSONValue(parsing: text) else { continue }
+      if let found = try result(of: message, id: id, bytes: text.count) { return found }
     }
     guard (200..<300).contains(response.status) else {
       // Its words may be a page; the status says enough.
       throw .refused(code: response.status == 404 ? 404 : -32603, message: "status \(response.status)")
     }
     throw .unreadable("there is no answer to the request in it")
+  }
+
+  /// The result in one message; nil where the message is another one.
+  private func result(of message: JSONValue, id: Int64, bytes: Int) throws(DownstreamError) -> (JSONValue, Int)? {
+    guard message["id"]?.integer == id, message["method"] == nil else { return nil }
+    if let result = message["result"] { return (result, bytes) }
+    let error = message["error"]
+    throw .refused(
+      code: error?["code"]?.integer ?? -32603, message: String((error?["message"]?.string ?? "").prefix(2000)))
   }
 
   /// A header value as 2026-07-28 writes what a header can't carry ("Value encoding").

@@ -49,7 +49,11 @@ public struct ProxiedTools: ToolSource {
     }
   }
 
-  func call(_ tool: String, _ arguments: JSONValue?, _ version: MCPVersion) async -> ToolOutcome {
+  var tellsProgress: Bool { true }
+
+  func call(
+    _ tool: String, _ arguments: JSONValue?, _ version: MCPVersion, progress: ProgressHandler?
+  ) async -> ToolOutcome {
     do throws(DownstreamError) {
       let server = try await server()
       // What isn't granted and what isn't there end here alike, without a word to the server.
@@ -57,7 +61,7 @@ public struct ProxiedTools: ToolSource {
         return .unknown
       }
       guard (arguments ?? [:]).object != nil else { return .refused("\(tool): 'arguments' is not an object") }
-      let result = try await server.call(tool, arguments ?? [:])
+      let result = try await server.call(tool, arguments ?? [:], progress: progress)
       return .result(ToolListing.result(result.members, for: version), bytes: result.bytes)
     } catch .refused(let code, let message) {
       return .error(RPCError(code: code, message: message))

@@ -29,6 +29,7 @@ public final class StdioClient: Downstream {
   private struct Waiting {
     var continuation: CheckedContinuation<(JSONValue, Int), any Error>
     var timeout: Scheduled<Void>
+    var progress: ProgressHandler?
   }
   private struct State {
     var lastID: Int64 = 0
@@ -128,23 +129,25 @@ public final class StdioClient: Downstream {
     let (known, version) = state.withLock { ($0.tools, $0.toolsVersion) }
     if let known { return known }
     let whole = try await ToolPages.all { parameters throws(DownstreamError) in
-      try await ask("tools/list", .object(parameters), within: options.callTimeout).0
+      try await ask("tools/list", parameters, within: options.callTimeout).0
     }
     state.withLock { if $0.toolsVersion == version { $0.tools = whole } }
     return whole
   }
 
   /// One call; its caller's own metadata stays here.
-  public func call(_ tool: String, _ arguments: JSONValue) async throws(DownstreamError) -> DownstreamResult {
+  public func call(
+    _ tool: String, _ arguments: JSONValue, progress: ProgressHandler?
+  ) async throws(DownstreamError) -> DownstreamResult {
     let (answer, bytes) = try await ask(
-      "tools/call", ["name": .string(tool), "arguments": arguments], within: options.callTimeout)
+      "tools/call", ["name": .string(tool), "arguments": arguments], within: options.callTimeout, progress: progress)
     guard let members = answer.object else { throw .unreadable("its result is not an object") }
     return DownstreamResult(members: members, bytes: bytes)
   }
 
   /// One request. Its time-out, and its caller's end, are told to the server.
   private func ask(
-    _ method: String, _ parameters: JSONValue, within limit: Duration
+    _ method: String, _ parameters: [String: JSONValue], within limit: Duration, progress: ProgressHandler? = nil
   ) async throws(DownstreamError) -> (JSONValue, Int) {
     let next = state.withLock { state -> Int64? in
       guard state.waiting.count < options.callLimit else { return nil }
@@ -154,11 +157,17 @@ public final class StdioClient: Downstream {
     // What it doesn't read piles up here.
     guard let id = next, writer.isWritable else { throw .refused(code: -32000, message: "too many calls at once") }
     let isCall = method == "tools/call"
+    var parameters = parameters
+    // Tokens are ours, as ids are: the client's stays at the gateway.
+    if progress != nil { parameters["_meta"] = ["progressToken": .integer(id)] }
+    let message: JSONValue = [
+      "jsonrpc": "2.0", "id": .integer(id), "method": .string(method), "params": .object(parameters),
+    ]
     do {
       return try await withTaskCancellationHandler {
         try await withCheckedThrowingContinuation { continuation in
-          wait(for: id, continuation, within: limit, isCall: isCall)
-          send(["jsonrpc": "2.0", "id": .integer(id), "method": .string(method), "params": parameters])
+          wait(for: id, continuation, within: limit, progress, isCall: isCall)
+          send(message)
           // A cancellation before this point found nobody waiting.
           if Task.isCancelled { giveUp(id, .cancelled, tells: isCall) }
         }
@@ -174,14 +183,16 @@ public final class StdioClient: Downstream {
 
   private func wait(
     for id: Int64, _ continuation: CheckedContinuation<(JSONValue, Int), any Error>, within limit: Duration,
-    isCall: Bool
+    _ progress: ProgressHandler?, isCall: Bool
   ) {
     let timeout = writer.eventLoop.scheduleTask(in: TimeAmount(limit)) { [weak self] in
       self?.giveUp(id, .timeout(limit), tells: isCall)
       return
     }
     let hasEnded = state.withLock { state in
-      if !state.hasEnded { state.waiting[id] = Waiting(continuation: continuation, timeout: timeout) }
+      if !state.hasEnded {
+        state.waiting[id] = Waiting(continuation: continuation, timeout: timeout, progress: progress)
+      }
       return state.hasEnded
     }
     if hasEnded {
@@ -227,6 +238,10 @@ public final class StdioClient: Downstream {
       guard let id = message["id"] else {
         if method == "notifications/tools/list_changed" {
           state.withLock { ($0.tools, $0.toolsVersion) = (nil, $0.toolsVersion + 1) }
+        } else if method == "notifications/progress", let progress = CallProgress(message["params"]) {
+          let token = message["params"]?["progressToken"]?.integer
+          // Of a call that is over, or of none, nobody wants to hear.
+          token.flatMap { token in state.withLock { $0.waiting[token]?.progress } }?(progress)
         }
         return
       }
