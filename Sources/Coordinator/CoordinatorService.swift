@@ -39,6 +39,7 @@ public final class CoordinatorService: Sendable {
   let queue: WorkQueue
   let hub: any HubAPI
   let cache: DefinitionCache
+  let budgets: BudgetCache
   let metrics: Metrics
   let logger: Logger
   let leader: Leader
@@ -69,6 +70,7 @@ public final class CoordinatorService: Sendable {
     self.makeID = makeID
     self.jitter = jitter
     cache = DefinitionCache(definitions, metrics: metrics, logger: logger)
+    budgets = BudgetCache(hub, metrics: metrics, logger: logger)
     leader = Leader(queue, ttl: timing.leaderTTL)
   }
 
@@ -129,40 +131,6 @@ public final class CoordinatorService: Sendable {
     }
   }
 
-  private func pollWhileLeading() async {
-    let interval = configuration.coordinator.pollInterval
-    let backoff = HubBackoff(interval: interval)
-    var failures = 0
-    while !Task.isCancelled, let fence = leader.fence {
-      let started = ContinuousClock.now
-      do {
-        try await poll(fence)
-        failures = 0
-        polled("ok")
-        await pause(until: started + interval)
-      } catch let error as HubError {
-        failures += 1
-        polled("hub_error")
-        hubFailed(error)
-        await pause(backoff.delay(failures: failures, retryAfter: error.retryAfter, jitter: jitter()))
-      } catch let error as RedisError {
-        polled("redis_error")
-        redisFailed(error)
-        await pause(min(interval, .seconds(1)))
-      } catch is Deposed {
-        // The next campaign finds out who leads; the loop's condition then ends the term, or a new epoch goes on.
-        await pause(timing.campaignInterval)
-      } catch {
-        failures += 1
-        polled("hub_error")
-        hubFailed(HubError(operation: "poll", status: nil, reason: "\(error)"))
-        await pause(backoff.delay(failures: failures, retryAfter: nil, jitter: jitter()))
-      }
-    }
-  }
-
-  private func polled(_ result: String) { metrics.increment("botburrow_polls_total", [("result", result)]) }
-
   private func exploreWhileLeading() async {
     while !Task.isCancelled, let fence = leader.fence {
       do {
@@ -221,8 +189,12 @@ public final class CoordinatorService: Sendable {
       metrics.set("botburrow_leased", [("pool", pool.rawValue)], to: Double(part.leased))
       metrics.set(
         "botburrow_paused", [("pool", pool.rawValue)], to: status.isPaused || part.isPaused ? 1 : 0)
+      let slots = (configuration.runners[pool.rawValue] ?? Configuration.RunnerPool()).maxActivations
+      metrics.set("botburrow_wanted_runners", [("pool", pool.rawValue)], to: Double(part.wantedRunners(slots: slots)))
     }
     metrics.set("botburrow_parked", to: Double(status.parked))
+    metrics.set("botburrow_resting_agents", to: Double(status.resting))
+    metrics.set("botburrow_trial_agents", to: Double(status.onTrial))
     metrics.set("botburrow_retries", to: Double(status.retries))
     metrics.set("botburrow_dead_letters", to: Double(status.dead))
     metrics.set("botburrow_outbox_waiting", to: Double(status.outbox))
@@ -241,7 +213,7 @@ public final class CoordinatorService: Sendable {
   }
 
   /// Logs the first of a row of failures, and each that is another's.
-  private func redisFailed(_ error: RedisError) {
+  func redisFailed(_ error: RedisError) {
     metrics.increment("botburrow_redis_errors_total", [("operation", error.operation)])
     let isNew = state.withLock { state in
       defer { state.redisTrouble = error.description }
@@ -258,10 +230,10 @@ public final class CoordinatorService: Sendable {
     if was != nil { logger.notice("Redis answers again") }
   }
 
-  private func pause(_ duration: Duration) async { await pause(until: .now + duration) }
+  func pause(_ duration: Duration) async { await pause(until: .now + duration) }
 
   /// Returns early when the task is cancelled; every loop looks at that.
-  private func pause(until instant: ContinuousClock.Instant) async {
+  func pause(until instant: ContinuousClock.Instant) async {
     do { try await Task.sleep(until: instant) } catch { return }
   }
 }

@@ -1,5 +1,4 @@
 import Agents
-import Configuration
 import Hub
 import Work
 
@@ -35,6 +34,8 @@ public enum Decision: Sendable, Hashable {
     case queued
     /// Its work item is in the dead letters, where an operator decides.
     case dead
+    /// The agent's budget is exhausted; it is answered when the Hub calls the budget healthy again.
+    case budget = "budget_exhausted"
   }
 
   /// The word that stands in the metric's label `decision`.
@@ -80,6 +81,16 @@ public func decide(_ notification: HubNotification, agent: KnownAgent, state: No
   return wanted.on ? .answer(wanted.priority) : .markRead(.switchedOff)
 }
 
+extension Decision {
+  var isAnswer: Bool { if case .answer = self { true } else { false } }
+
+  /// What is left of it under the agent's budget: an exhausted one waits where nothing is lost and nobody blocked, in the inbox.
+  public func within(_ budget: BudgetState?) -> Decision {
+    if case .answer = self, budget == .exhausted { return .leave(.budget) }
+    return self
+  }
+}
+
 /// Makes one work item of all notifications of one agent about one post; one without a post stands alone. The order of the first
 /// of each group stays.
 /// - Parameter now: seconds since 1970.
@@ -110,21 +121,4 @@ public func workItems(
         notificationIDs: [notification.id], postID: notification.postID, priority: priority, createdAt: now))
   }
   return items
-}
-
-extension WorkItem.Priority {
-  var rank: Int {
-    switch self {
-    case .low: 0
-    case .normal: 1
-    case .high: 2
-    }
-  }
-}
-
-/// The pool whose list gets a task: its own where that has runners, else the hybrid one, else its own, to wait there.
-public func assign(_ task: TaskType, runners: [String: Configuration.RunnerPool]) -> Pool {
-  let own: Pool = task == .notification ? .notification : .exploration
-  func isServed(_ pool: Pool) -> Bool { (runners[pool.rawValue]?.replicas ?? 0) > 0 }
-  return isServed(own) || !isServed(.hybrid) ? own : .hybrid
 }

@@ -8,22 +8,29 @@ extension CoordinatorService {
   func explore(_ fence: Fence) async throws {
     let started = ContinuousClock.now
     defer { metrics.set("botburrow_staleness_tick_seconds", to: started.duration(to: .now) / .seconds(1)) }
-    let pool = assign(.exploration, runners: configuration.runners)
+    let status = try await queue.status()
+    var rooms = Coordinator.rooms(status, slots: slots(configuration.runners))
     let room = explorationRoom(
-      queued: try await queue.status().pools[pool]?.queued ?? 0,
+      queued: status.pools[.exploration]?.queued ?? 0,
       maxConcurrent: configuration.coordinator.maxConcurrentActivations)
     guard let due = try await queue.takeDue(room, fence: fence) else { throw Deposed() }
     let known = await cache.agents(due.agents.map(\.agentID))
+    let thresholds = due.agents.map { threshold(of: known[$0.agentID]) }
+    var decisions = zip(due.agents, thresholds).map { decide($0, threshold: $1, now: due.now) }
+    let budgets = await self.budgets.states(
+      of: zip(due.agents, decisions).filter { $1.isExploration }.map { $0.0.agentID })
+    decisions = zip(due.agents, decisions).map { $1.within(budgets[$0.agentID], now: due.now) }
     var later: [(agentID: String, at: Double)] = []
     var gone: [String] = []
-    for agent in due.agents {
-      switch decide(agent, threshold: threshold(of: known[agent.agentID]), now: due.now) {
+    for (agent, decision) in zip(due.agents, decisions) {
+      switch decision {
       case .later(let at): later.append((agent.agentID, at))
       case .forget: gone.append(agent.agentID)
       case .explore(let nextDue):
         let item = WorkItem(
           activationID: makeID(), agentID: agent.agentID, taskType: .exploration, priority: .low, createdAt: now())
-        try await enqueue(item, pool: pool, fence: fence, nextDue: nextDue)
+        try await enqueue(
+          item, pool: assign(.exploration, rooms: &rooms), fence: fence, nextDue: nextDue, decidedAt: due.now)
       }
     }
     guard try await queue.reschedule(later, fence: fence), try await queue.unschedule(gone, fence: fence) else {

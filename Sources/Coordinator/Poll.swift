@@ -5,10 +5,98 @@ import Redis
 import Work
 
 extension CoordinatorService {
-  /// One poll: read what is unread, decide, queue, mark read what nobody will answer.
+  func pollWhileLeading() async {
+    let backoff = HubBackoff(interval: configuration.coordinator.pollInterval)
+    var plan = PollPlan(interval: configuration.coordinator.pollInterval)
+    var failures = 0
+    while !Task.isCancelled, let fence = leader.fence {
+      let step = plan.next(.now)
+      do {
+        switch step {
+        case .rest(let until):
+          await pause(until: until)
+          continue
+        case .sweep:
+          let started = ContinuousClock.now
+          try await poll(fence)
+          plan.swept(started)
+        case .longPoll:
+          if try await !longPoll(fence, plan) {
+            plan.longPollIsMissing(.now)
+            continue
+          }
+        }
+        failures = 0
+        polled("ok")
+      } catch let error as HubError {
+        failures += 1
+        polled("hub_error")
+        hubFailed(error)
+        if step == .longPoll { plan.longPollFailed(.now) }
+        await pause(backoff.delay(failures: failures, retryAfter: error.retryAfter, jitter: jitter()))
+      } catch let error as RedisError {
+        polled("redis_error")
+        redisFailed(error)
+        await pause(min(configuration.coordinator.pollInterval, .seconds(1)))
+      } catch is Deposed {
+        // The next campaign finds out who leads; the loop's condition then ends the term, or a new epoch goes on.
+        await pause(timing.campaignInterval)
+      } catch {
+        failures += 1
+        polled("hub_error")
+        hubFailed(HubError(operation: "poll", status: nil, reason: "\(error)"))
+        await pause(backoff.delay(failures: failures, retryAfter: nil, jitter: jitter()))
+      }
+    }
+  }
+
+  private func polled(_ result: String) { metrics.increment("botburrow_polls_total", [("result", result)]) }
+
+  /// Waits at the Hub, and reads the inboxes of those that have something. False: the Hub has no long poll.
+  private func longPoll(_ fence: Fence, _ plan: PollPlan) async throws -> Bool {
+    let started = ContinuousClock.now
+    guard
+      let agents = try await hub.pollNotifications(
+        timeout: PollPlan.waitSeconds, batchSize: PollPlan.batchSize)
+    else { return false }
+    state.withLock { $0.lastPollAt = now() }
+    var queued = 0
+    if agents.count > PollPlan.mostInboxes {
+      queued = try await poll(fence)
+    } else if !agents.isEmpty {
+      queued = try await take(inboxes(of: agents.map(\.id)), fence)
+    }
+    // A poll of everything is worth a second too.
+    if queued == 0 || agents.count > PollPlan.mostInboxes { await pause(until: plan.pace(started)) }
+    return true
+  }
+
+  private func inboxes(of agentIDs: [String]) async throws -> Inbox {
+    let hub = hub
+    return try await withThrowingTaskGroup(of: Inbox.self) { group in
+      var rest = agentIDs.makeIterator()
+      for _ in 0..<4 {
+        guard let id = rest.next() else { break }
+        group.addTask { try await hub.unreadNotifications(agentID: id) }
+      }
+      var all = Inbox(notifications: [])
+      while let inbox = try await group.next() {
+        all.notifications += inbox.notifications
+        all.unreadable += inbox.unreadable
+        if let id = rest.next() { group.addTask { try await hub.unreadNotifications(agentID: id) } }
+      }
+      return all
+    }
+  }
+
+  /// The seed's poll: read what is unread of every agent, and act on it.
+  /// - Returns: how many items were queued.
   /// - Throws: `HubError`, `RedisError`, `Deposed`.
-  func poll(_ fence: Fence) async throws {
-    let inbox = try await hub.unreadNotifications()
+  @discardableResult
+  func poll(_ fence: Fence) async throws -> Int { try await take(try await hub.unreadNotifications(), fence) }
+
+  /// Decide, queue, mark read what nobody will answer.
+  private func take(_ inbox: Inbox, _ fence: Fence) async throws -> Int {
     report(inbox.unreadable)
     let states = try await queue.notificationStates(inbox.notifications.map(\.id))
     var agents: [String: KnownAgent] = [:]
@@ -17,11 +105,16 @@ extension CoordinatorService {
     }
     warnOfUnknown(agents)
 
+    var decisions = inbox.notifications.map { notification in
+      decide(notification, agent: agents[notification.agentID] ?? .unknown, state: states[notification.id])
+    }
+    let asked = zip(inbox.notifications, decisions).filter { $1.isAnswer }.map { $0.0.agentID }
+    let budgets = await self.budgets.states(of: asked)
+    decisions = zip(inbox.notifications, decisions).map { $1.within(budgets[$0.agentID]) }
+
     var answers: [(notification: HubNotification, priority: WorkItem.Priority)] = []
     var read: [String] = []
-    for notification in inbox.notifications {
-      let decision = decide(
-        notification, agent: agents[notification.agentID] ?? .unknown, state: states[notification.id])
+    for (notification, decision) in zip(inbox.notifications, decisions) {
       switch decision {
       case .answer(let priority): answers.append((notification, priority))
       case .markRead: read.append(notification.id)
@@ -29,20 +122,33 @@ extension CoordinatorService {
       }
       metrics.increment("botburrow_notifications_total", [("decision", decision.word)])
     }
-    for item in workItems(answers, now: now(), makeID: makeID) {
-      try await enqueue(item, pool: assign(.notification, runners: configuration.runners), fence: fence)
+    var queued = 0
+    if !answers.isEmpty {
+      var rooms = try await self.rooms()
+      for item in workItems(answers, now: now(), makeID: makeID)
+      where try await enqueue(item, pool: assign(.notification, rooms: &rooms), fence: fence) {
+        queued += 1
+      }
     }
     state.withLock { $0.lastPollAt = now() }
     for start in stride(from: 0, to: read.count, by: 100) {
       let ids = Array(read[start..<min(start + 100, read.count)])
       try await hub.markRead(ids, idempotencyKey: "read-\(fingerprint(ids))")
     }
+    return queued
+  }
+
+  /// What each pool has room for now.
+  func rooms() async throws -> [Pool: PoolRoom] {
+    Coordinator.rooms(try await queue.status(), slots: slots(configuration.runners))
   }
 
   /// - Returns: whether it was queued; false: it is known already.
   @discardableResult
-  func enqueue(_ item: WorkItem, pool: Pool, fence: Fence, nextDue: Double? = nil) async throws -> Bool {
-    switch try await queue.enqueue(item, pool: pool, fence: fence, nextDue: nextDue) {
+  func enqueue(
+    _ item: WorkItem, pool: Pool, fence: Fence, nextDue: Double? = nil, decidedAt: Double? = nil
+  ) async throws -> Bool {
+    switch try await queue.enqueue(item, pool: pool, fence: fence, nextDue: nextDue, decidedAt: decidedAt) {
     case .duplicate: return false
     case .fenced: throw Deposed()
     case .queued:

@@ -2,14 +2,17 @@ import Agents
 import Hub
 import Work
 
-/// How long an agent may rest before it explores; nil: never.
+/// How long an agent may rest before it explores; nil: never. Not shorter than it has to wait between two posts or comments: it would
+/// look around and have to keep silent.
 public func staleThreshold(of definition: AgentDefinition, default threshold: Duration) -> Duration? {
   guard definition.discovery.enabled else { return nil }
-  return switch definition.discovery.frequency {
-  case .staleness: threshold
-  case .hourly: .seconds(3600)
-  case .daily: .seconds(24 * 3600)
-  }
+  let rest: Duration =
+    switch definition.discovery.frequency {
+    case .staleness: threshold
+    case .hourly: .seconds(3600)
+    case .daily: .seconds(24 * 3600)
+    }
+  return max(rest, definition.limits.minInterval)
 }
 
 /// The first due time of agents that the schedule doesn't have yet (it keeps those that it has): a threshold after the last
@@ -43,6 +46,16 @@ public func decide(_ agent: DueAgent, threshold: Double?, now: Double) -> DueDec
   guard let threshold else { return .forget }
   if let last = agent.lastActivated, last + threshold > now { return .later(last + threshold) }
   return .explore(nextDue: now + threshold)
+}
+
+extension DueDecision {
+  var isExploration: Bool { if case .explore = self { true } else { false } }
+
+  /// What is left of it under the agent's budget: what is nearly used up is kept for answers. Looked at again a quarter of an hour later.
+  public func within(_ budget: BudgetState?, now: Double) -> DueDecision {
+    guard case .explore = self, budget == .throttled || budget == .exhausted else { return self }
+    return .later(now + 900)
+  }
 }
 
 /// How many explorations may be queued now, so that the list never holds more than two rounds of work.

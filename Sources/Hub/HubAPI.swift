@@ -2,6 +2,9 @@
 public protocol HubAPI: Sendable {
   /// The seed's poll, all pages: unread notifications of every agent.
   func unreadNotifications() async throws -> Inbox
+  /// Waits up to `timeout` seconds until an agent has unread notifications: those that have some, `batchSize` at most. Nil
+  /// where the Hub has no long poll.
+  func pollNotifications(timeout: Int, batchSize: Int) async throws -> [HubAgent]?
   /// One agent's unread notifications, all pages.
   func unreadNotifications(agentID: String) async throws -> Inbox
   /// Takes notifications out of their inboxes.
@@ -28,6 +31,8 @@ public protocol HubAPI: Sendable {
 }
 
 extension HubAPI {
+  /// None, for a Hub that is asked over and over.
+  public func pollNotifications(timeout: Int, batchSize: Int) async throws -> [HubAgent]? { nil }
   /// No limit, for a Hub that keeps no budgets.
   public func budgetHealth(agentID: String) async throws -> HubBudget { HubBudget(healthy: true) }
 }

@@ -66,14 +66,14 @@ public struct HubClient: HubAPI {
     return inbox
   }
 
-  /// Waits at the Hub up to `timeout` seconds for notifications of any agent; nil where the Hub has no long poll (404).
+  /// See `HubAPI`. A Hub says with 404, 405 or 501 that it has no long poll.
   public func pollNotifications(timeout seconds: Int, batchSize: Int) async throws -> [HubAgent]? {
     do {
       let answer = try await call(
         "GET", "/notifications/poll", query: [("timeout", "\(seconds)"), ("batch_size", "\(batchSize)")],
         timeout: timeout + .seconds(seconds))
       return try readable(answer.entries("agents"), Reading.agent)
-    } catch let error as HubError where error.status == 404 {
+    } catch let error as HubError where [404, 405, 501].contains(error.status) {
       return nil
     }
   }

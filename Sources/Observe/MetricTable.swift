@@ -57,10 +57,19 @@ public struct MetricDescription: Sendable {
       labels: ["decision"]),
     .init("botburrow_leased", .gauge, "Activations that run under a lease, in all runners.", labels: ["pool"]),
     .init("botburrow_parked", .gauge, "Work items that wait because their agent is busy."),
+    .init(
+      "botburrow_wanted_runners", .gauge, "Runners that the pool's work keeps busy, for an autoscaler.",
+      labels: ["pool"]),
+    .init(
+      "botburrow_resting_agents", .gauge, "Agents that rest after failures in a row: open circuit breakers."),
+    .init("botburrow_trial_agents", .gauge, "Agents that rested and have one trial: half-open circuit breakers."),
     .init("botburrow_retries", .gauge, "Work items that wait for their next attempt."),
     .init("botburrow_staleness_tick_seconds", .gauge, "How long the last look at the staleness schedule took."),
     .init("botburrow_staleness_debt", .gauge, "Agents whose exploration is overdue."),
     .init("botburrow_leader", .gauge, "1 where this coordinator leads, else 0."),
+    .init(
+      "botburrow_budget_checks_total", .counter, "Budgets that the Hub was asked for, by what it said.",
+      labels: ["state"]),
     .init("botburrow_polls_total", .counter, "Polls of the Hub by the coordinator, by result.", labels: ["result"]),
     .init(
       "botburrow_unreadable_notifications_total", .counter, "Notifications of the Hub that could not be read."),

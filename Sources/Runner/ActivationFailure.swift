@@ -68,17 +68,23 @@ public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConverti
 
 /// What the queue is told. Pure.
 enum Verdict {
-  /// 2 s, 4 s, 8 s … up to 5 minutes, or as long as somebody asked for.
-  static func delay(attempt: Int, atLeast: Duration?) -> Duration {
+  /// By chance (`jitter` from 0 to 1) between nothing and 2 s, 4 s, 8 s … up to 5 minutes, so that what failed together doesn't come
+  /// back together; or as long as somebody asked for.
+  static func delay(attempt: Int, atLeast: Duration?, jitter: Double) -> Duration {
     let exponential = Duration.seconds(min(300, 2 << min(max(attempt, 0), 10)))
-    return max(exponential, atLeast ?? .zero)
+    return max(exponential * min(max(jitter, 0), 1), atLeast ?? .zero)
   }
 
-  static func outcome(of failure: ActivationFailure, attempt: Int) -> FinishOutcome {
+  static func outcome(
+    of failure: ActivationFailure, attempt: Int, jitter: Double = Double.random(in: 0...1)
+  ) -> FinishOutcome {
     switch failure.remedy {
     case .dead: .dead(reason: failure.description)
     case .deferred(let delay): .deferred(reason: failure.description, delay: delay)
-    case .retry(let after): .retry(reason: failure.description, delay: delay(attempt: attempt, atLeast: after))
+    case .retry(let after):
+      .retry(
+        reason: failure.description,
+        delay: delay(attempt: attempt, atLeast: after, jitter: jitter))
     }
   }
 

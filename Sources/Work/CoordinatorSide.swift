@@ -60,8 +60,9 @@ extension WorkQueue {
   /// - Parameters:
   ///   - item: must have an activation id.
   ///   - nextDue: when its agent is to be explored next, seconds since 1970; for explorations only.
+  ///   - decidedAt: `DueAgents.now` of the look at the schedule; an agent that was active since then isn't queued.
   public func enqueue(
-    _ item: WorkItem, pool: Pool, fence: Fence, nextDue: Double? = nil
+    _ item: WorkItem, pool: Pool, fence: Fence, nextDue: Double? = nil, decidedAt: Double? = nil
   ) async throws(RedisError) -> EnqueueOutcome {
     let raw: [UInt8]
     do { raw = try item.encoded() } catch {
@@ -73,6 +74,7 @@ extension WorkQueue {
         RedisArgument(fence.value), RedisArgument(pool.rawValue), RedisArgument(item.activationID ?? makeID()),
         RedisArgument(item.agentID), RedisArgument(item.taskType.rawValue), RedisArgument(raw),
         RedisArgument(nextDue.map { Int($0 * 1000) } ?? 0), RedisArgument(options.notificationMemory.milliseconds),
+        RedisArgument(decidedAt.map { Int(($0 * 1000).rounded()) } ?? 0),
       ] + item.notificationIDs.map { RedisArgument($0) })
     switch reply.string {
     case "queued": return .queued

@@ -10,6 +10,8 @@ public enum WorkState: String, Sendable, Hashable, CaseIterable {
   case retry
   /// Waits for its agent.
   case parked
+  /// Part of another's activation, with which it ends.
+  case merged
   /// Over for its agent; the Hub has not taken what it was to be told.
   case outbox
   /// Among the dead letters.
@@ -39,6 +41,33 @@ public struct WorkEntry: Sendable, Hashable {
   /// Seconds since 1970, and nil where unknown. In a list of entries: the lease's end, the next attempt, when it was parked. In
   /// `entry(_:)`: when it was claimed, buried or done, or the next attempt.
   public var time: Double?
+  /// The attempts that failed, the oldest first; in `entry(_:)` only, and at most the last 20.
+  public var history: [FailedAttempt] = []
+  /// Ids of the items that are done with it, or, where it is merged itself, of the one that it is done with; in `entry(_:)` only.
+  public var merged: [String] = []
+}
+
+/// One attempt that failed.
+public struct FailedAttempt: Sendable, Hashable {
+  /// Seconds since 1970; nil where it isn't known.
+  public var claimed: Double?
+  /// Seconds since 1970.
+  public var ended: Double
+  /// Who made it.
+  public var runner: String
+  /// One sentence.
+  public var reason: String
+
+  /// Reads what the scripts keep: a line for each, with tabs between claimed, ended, runner and reason.
+  static func list(_ text: String) -> [FailedAttempt] {
+    text.split(separator: "\n").compactMap { line in
+      let parts = line.split(separator: "\t", maxSplits: 3, omittingEmptySubsequences: false)
+      guard parts.count == 4, let ended = Double(parts[1]) else { return nil }
+      return FailedAttempt(
+        claimed: Double(parts[0]).map { $0 / 1000 }, ended: ended / 1000, runner: String(parts[2]),
+        reason: String(parts[3]))
+    }
+  }
 }
 
 /// What became of the wish to have something tried again.
@@ -77,7 +106,7 @@ extension WorkQueue {
   public func entries(
     _ state: WorkState, pool: Pool = .notification, from first: Int = 0, limit: Int = 100
   ) async throws(RedisError) -> [WorkEntry] {
-    guard ![.dead, .done].contains(state) else { return [] }
+    guard ![.dead, .done, .merged].contains(state) else { return [] }
     let reply = try await connection.script(
       Scripts.list,
       arguments: [
@@ -98,8 +127,11 @@ extension WorkQueue {
   public func entry(_ id: String) async throws(RedisError) -> WorkEntry? {
     let reply = try await connection.script(Scripts.show, arguments: [RedisArgument(id)])
     guard let fields = reply.array else { throw unexpected("show", reply) }
-    if fields.count == 8, let state = fields[0].string.flatMap(WorkState.init) {
-      return WorkEntry(id: id, state: state, fields: Array(fields.dropFirst()))
+    if fields.count == 10, let state = fields[0].string.flatMap(WorkState.init) {
+      var entry = WorkEntry(id: id, state: state, fields: Array(fields[1..<8]))
+      entry.history = FailedAttempt.list(fields[8].string ?? "")
+      entry.merged = (fields[9].string ?? "").split(separator: " ").map(String.init)
+      return entry
     }
     let page = 500
     for pool in Pool.allCases {
@@ -112,6 +144,14 @@ extension WorkQueue {
       }
     }
     return nil
+  }
+
+  /// Closes an agent's circuit breaker: it rests no more, its failures are forgotten, and its work goes on.
+  /// - Returns: false where it had none.
+  public func endRest(of agentID: String) async throws(RedisError) -> Bool {
+    let reply = try await connection.script(Scripts.endRest, arguments: [RedisArgument(agentID)])
+    guard let changed = reply.integer else { throw unexpected("endRest", reply) }
+    return changed == 1
   }
 
   /// Has a dead letter tried again from its first attempt, or a retry that waits tried now.

@@ -10,6 +10,37 @@ public struct WorkStatus: Sendable, Hashable {
     public var leased: Int
     /// Whether an operator paused it.
     public var isPaused: Bool
+    /// Items of it that wait because their agent is busy or rests.
+    public var parked = 0
+    /// Retries of it whose time has come.
+    public var dueRetries = 0
+
+    /// A value as given.
+    public init(queued: Int, leased: Int, isPaused: Bool, parked: Int = 0, dueRetries: Int = 0) {
+      self.queued = queued
+      self.leased = leased
+      self.isPaused = isPaused
+      self.parked = parked
+      self.dueRetries = dueRetries
+    }
+
+    /// How many runners the pool's work keeps busy: ⌈(queued + leased + parked + due retries) / slots⌉. The length of the list alone
+    /// would stop runners that still work.
+    /// - Parameter slots: `runners.<pool>.max_activations`.
+    public func wantedRunners(slots: Int) -> Int {
+      let slots = max(slots, 1)
+      return (queued + leased + parked + dueRetries + slots - 1) / slots
+    }
+  }
+
+  /// An agent whose circuit breaker is open.
+  public struct Resting: Sendable, Hashable {
+    /// Who rests.
+    public var agentID: String
+    /// Seconds since 1970; then it has one trial.
+    public var until: Double
+    /// In a row.
+    public var failures: Int
   }
   /// By pool.
   public var pools: [Pool: PoolStatus]
@@ -31,9 +62,15 @@ public struct WorkStatus: Sendable, Hashable {
   public var leader: String?
   /// Whether an operator paused the whole system.
   public var isPaused: Bool
-  /// Since the database began: enqueued, claimed, done, dead, expired, duplicate, replayed, purged; of the outbox
+  /// Since the database began: enqueued, claimed, merged, done, dead, expired, duplicate, rested, replayed, purged; of the outbox
   /// delivered and refused.
   public var counts: [String: Int]
+  /// Agents that rest after failures in a row: circuit breakers that are open.
+  public var resting = 0
+  /// Agents that rested and have one trial now: circuit breakers that are half open.
+  public var onTrial = 0
+  /// The first 20 of `resting` by the end of their rest.
+  public var firstResting: [Resting] = []
 }
 
 /// An item that nobody will run.
@@ -52,15 +89,22 @@ public struct DeadLetter: Sendable, Hashable {
   public var attempt: Int
   /// Seconds since 1970.
   public var time: Double
+  /// The attempts that failed, the oldest first; at most the last 20.
+  public var history: [FailedAttempt] = []
+  /// Ids of the items that were merged into it, and are tried again or purged with it.
+  public var merged: [String] = []
 }
 
 extension WorkQueue {
   /// Queue depths and counters, all of one moment.
   public func status() async throws(RedisError) -> WorkStatus {
     let pools = Pool.allCases
-    let reply = try await connection.script(Scripts.status, arguments: pools.map { RedisArgument($0.rawValue) })
-    guard let fields = reply.array, fields.count == 10, let perPool = fields[7].array, perPool.count == pools.count * 3,
-      let counters = fields[8].array, let outbox = fields[9].array, outbox.count == 2
+    let reply = try await connection.script(
+      Scripts.status,
+      arguments: [RedisArgument(options.failuresBeforeRest)] + pools.map { RedisArgument($0.rawValue) })
+    guard let fields = reply.array, fields.count == 11, let perPool = fields[7].array, perPool.count == pools.count * 5,
+      let counters = fields[8].array, let outbox = fields[9].array, outbox.count == 2,
+      let breakers = fields[10].array, breakers.count >= 2
     else { throw unexpected("status", reply) }
     func number(_ value: RedisValue) -> Int { value.integer ?? 0 }
     var status = WorkStatus(
@@ -70,8 +114,17 @@ extension WorkQueue {
       isPaused: number(fields[6]) == 1, counts: [:])
     for (index, pool) in pools.enumerated() {
       status.pools[pool] = WorkStatus.PoolStatus(
-        queued: number(perPool[index * 3]), leased: number(perPool[index * 3 + 1]),
-        isPaused: number(perPool[index * 3 + 2]) == 1)
+        queued: number(perPool[index * 5]), leased: number(perPool[index * 5 + 1]),
+        isPaused: number(perPool[index * 5 + 2]) == 1, parked: number(perPool[index * 5 + 3]),
+        dueRetries: number(perPool[index * 5 + 4]))
+    }
+    (status.resting, status.onTrial) = (number(breakers[0]), number(breakers[1]))
+    for index in stride(from: 2, to: breakers.count - 2, by: 3) {
+      guard let agent = breakers[index].string, let until = breakers[index + 1].string.flatMap({ Double($0) }) else {
+        continue
+      }
+      status.firstResting.append(
+        WorkStatus.Resting(agentID: agent, until: until / 1000, failures: number(breakers[index + 2])))
     }
     for index in stride(from: 0, to: counters.count - 1, by: 2) {
       if let name = counters[index].string { status.counts[name] = number(counters[index + 1]) }
@@ -84,10 +137,12 @@ extension WorkQueue {
     let reply = try await connection.script(Scripts.dead, arguments: [RedisArgument(limit)])
     guard let letters = reply.array else { throw unexpected("dead", reply) }
     return letters.compactMap { letter in
-      guard let fields = letter.array, fields.count == 7, let id = fields[0].string else { return nil }
+      guard let fields = letter.array, fields.count == 9, let id = fields[0].string else { return nil }
       return DeadLetter(
         id: id, reason: fields[1].string ?? "", raw: fields[2].bytes ?? [], pool: fields[3].string.flatMap(Pool.init),
-        agentID: fields[4].string ?? "", attempt: fields[5].integer ?? 0, time: Double(fields[6].integer ?? 0) / 1000)
+        agentID: fields[4].string ?? "", attempt: fields[5].integer ?? 0, time: Double(fields[6].integer ?? 0) / 1000,
+        history: FailedAttempt.list(fields[7].string ?? ""),
+        merged: (fields[8].string ?? "").split(separator: " ").map(String.init))
     }
   }
 

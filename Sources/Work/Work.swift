@@ -32,8 +32,14 @@ public struct Lease: Sendable, Hashable {
   public var raw: [UInt8]
   /// 0 at the first try.
   public var attempt: Int
+  /// Items that waited for the same agent with the same purpose and are done with this one; `item` has their notifications.
+  public var merged: [MergedItem]
   /// Makes a lease.
-  public init(activationID: String, token: String, pool: Pool, item: WorkItem, raw: [UInt8], attempt: Int) {
+  public init(
+    activationID: String, token: String, pool: Pool, item: WorkItem, raw: [UInt8], attempt: Int,
+    merged: [MergedItem] = []
+  ) {
+    self.merged = merged
     self.activationID = activationID
     self.token = token
     self.pool = pool
@@ -41,6 +47,14 @@ public struct Lease: Sendable, Hashable {
     self.raw = raw
     self.attempt = attempt
   }
+}
+
+/// An item that became part of another's activation, and ends with it.
+public struct MergedItem: Sendable, Hashable {
+  /// Its own id, or the one made at its claim.
+  public var id: String
+  /// The bytes as they came.
+  public var raw: [UInt8]
 }
 
 /// What a claim gave.

@@ -100,6 +100,17 @@ extension WorkItem {
     }
   }
 
+  /// Takes another item's notifications in, which this one's activation answers too. One without any asks for the whole inbox, and
+  /// so does what it is merged with.
+  mutating func merge(_ other: WorkItem) {
+    if notificationIDs.isEmpty || other.notificationIDs.isEmpty {
+      notificationIDs = []
+    } else {
+      notificationIDs += other.notificationIDs.filter { !notificationIDs.contains($0) }
+    }
+    if other.priority.rank > priority.rank { priority = other.priority }
+  }
+
   /// The item as one JSON object on one line, as our own coordinator queues it.
   public func encoded() throws(WorkItemError) -> [UInt8] {
     var members: [String: JSONValue] = [
@@ -135,5 +146,16 @@ extension WorkItem {
     let bytes = text.utf8
     return (1...128).contains(bytes.count) && text != "." && text != ".."
       && !bytes.contains { $0 <= 0x20 || $0 == 0x7F || $0 == UInt8(ascii: "/") }
+  }
+}
+
+extension WorkItem.Priority {
+  /// The greater, the sooner.
+  public var rank: Int {
+    switch self {
+    case .low: 0
+    case .normal: 1
+    case .high: 2
+    }
   }
 }

@@ -13,6 +13,10 @@ public final class WorkQueue: Sendable {
     public var lease: Duration = .seconds(15)
     /// How often an item is tried before it goes to the dead letters.
     public var maxAttempts = 5
+    /// After so many failures in a row an agent rests, and its work waits. Then it has one trial.
+    public var failuresBeforeRest = 10
+    /// The first rest; twice as long after each trial that fails too, up to an hour.
+    public var rest: Duration = .seconds(30)
     /// How long a queued notification is known if nothing is heard of its item: a consumer that popped it with a plain BRPOP may
     /// have died. After that an unread notification is queued again.
     public var notificationMemory: Duration = .seconds(6 * 3600)
@@ -62,7 +66,8 @@ public final class WorkQueue: Sendable {
   /// Takes the next item, in the order of `pools` (`Pool.served`), if both caps have room.
   ///
   /// An item that can't be read goes to the dead letters, a copy of one that runs or is done is dropped and counted, and one
-  /// whose agent is busy is parked beside it; the claim then looks at the next.
+  /// whose agent is busy, or rests, is parked beside it; the claim then looks at the next. What was parked for the same thread, or as
+  /// the agent's inbox, comes as one lease.
   /// - Parameters:
   ///   - runner: an id that no other runner process has.
   ///   - runnerCap: `runners.<pool>.max_activations`.
@@ -86,22 +91,51 @@ public final class WorkQueue: Sendable {
         return .empty
       case "FULL": return .full
       case "PAUSED": return .paused
-      case "OK" where fields.count == 6:
+      case "OK" where fields.count == 7:
         guard let id = fields[1].string, let pool = fields[2].string.flatMap(Pool.init), let raw = fields[3].bytes,
-          let attempt = fields[4].integer, let agent = fields[5].string
+          let attempt = fields[4].integer, let agent = fields[5].string, let others = fields[6].array
         else { throw unexpected("claim", reply) }
         do {
-          let item = try WorkItem(parsing: raw, pool: pool)
-          guard item.agentID == agent else { throw WorkItemError("'agent_id' is there more than once") }
-          return .claimed(Lease(activationID: id, token: token, pool: pool, item: item, raw: raw, attempt: attempt))
+          let item = try read(raw, pool, of: agent)
+          var lease = Lease(activationID: id, token: token, pool: pool, item: item, raw: raw, attempt: attempt)
+          for index in stride(from: 0, to: others.count - 1, by: 2) {
+            guard let other = others[index].string, let raw = others[index + 1].bytes else {
+              throw unexpected("claim", reply)
+            }
+            try await merge(MergedItem(id: other, raw: raw), into: &lease)
+          }
+          return .claimed(lease)
         } catch let problem as WorkItemError {
           // Lua's reader is the laxer one (invalid UTF-8, a time that is none).
           _ = try await end(id, token, "dead", reason: problem.description)
+        } catch let error as RedisError {
+          throw error
         } catch {
           throw unexpected("claim", reply)
         }
       default: throw unexpected("claim", reply)
       }
+    }
+  }
+
+  private func read(_ raw: [UInt8], _ pool: Pool, of agent: String) throws(WorkItemError) -> WorkItem {
+    let item = try WorkItem(parsing: raw, pool: pool)
+    guard item.agentID == agent else { throw WorkItemError("'agent_id' is there more than once") }
+    return item
+  }
+
+  /// One that can't be read goes to the dead letters by itself.
+  private func merge(_ other: MergedItem, into lease: inout Lease) async throws(RedisError) {
+    do {
+      lease.item.merge(try read(other.raw, lease.pool, of: lease.item.agentID))
+      lease.merged.append(other)
+    } catch {
+      _ = try await connection.script(
+        Scripts.reject,
+        arguments: [
+          RedisArgument(lease.activationID), RedisArgument(lease.token), RedisArgument(other.id),
+          RedisArgument(error.description),
+        ])
     }
   }
 
@@ -195,6 +229,7 @@ public final class WorkQueue: Sendable {
           arguments: [
             RedisArgument(id), RedisArgument(token), RedisArgument(outcome), RedisArgument(reason),
             RedisArgument(delay.milliseconds), RedisArgument(options.maxAttempts),
+            RedisArgument(options.failuresBeforeRest), RedisArgument(options.rest.milliseconds),
           ])
         return reply.string != "stale"
       } catch {

@@ -21,6 +21,9 @@ struct QueueList: ParsableCommand {
 
   func validate() throws {
     if state == .dead { throw ValidationError("dead letters are shown by 'botburrow queue dead'") }
+    if state == .merged {
+      throw ValidationError("merged items are shown with their activation: 'botburrow queue show ID'")
+    }
     if state == .done { throw ValidationError("of what is done only ids are kept: 'botburrow queue show ID'") }
     guard (1...10_000).contains(limit) else { throw ValidationError("--limit is from 1 to 10000") }
   }
@@ -62,7 +65,8 @@ struct QueueShow: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Show all that is known of one item.",
     discussion: """
-      Its state, its attempts, why the last one failed, and its bytes as they came.
+      Its state, its attempts (when, which runner, why it failed: the last 20), the items that are done with it, and its bytes as \
+      they came.
 
       Exit code: 0; 2 where no item has this id.
       """)
@@ -79,9 +83,16 @@ struct QueueShow: ParsableCommand {
       let rows = [
         ("state", entry.state.rawValue), ("pool", entry.pool?.rawValue ?? ""), ("agent", entry.agentID),
         ("attempt", "\(entry.attempt)"), ("runner", entry.runner), ("time", entry.time.map(QueueText.time) ?? ""),
-        ("reason", entry.reason), ("item", String(decoding: entry.raw, as: UTF8.self)),
+        ("reason", entry.reason), ("merged", entry.merged.joined(separator: " ")),
+        ("item", String(decoding: entry.raw, as: UTF8.self)),
       ]
       for (name, value) in rows where !value.isEmpty { print("\(name.padded(to: 8))  \(QueueText.safe(value))") }
+      for past in entry.history {
+        let begun = past.claimed.map(QueueText.time) ?? "-"
+        print(
+          "failed    \(begun) to \(QueueText.time(past.ended)), \(QueueText.safe(past.runner)): \(QueueText.safe(past.reason))"
+        )
+      }
     }
   }
 }
@@ -90,7 +101,10 @@ struct QueueShow: ParsableCommand {
 struct QueueDead: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dead", abstract: "List dead letters, the newest first: what could not be read, or failed too often.",
-    discussion: "'botburrow queue retry ID' tries one again, 'botburrow queue purge ID --yes' throws it away.")
+    discussion: """
+      'botburrow queue show ID' tells each attempt: when, which runner, why it failed; --json tells them here. 'botburrow queue \
+      retry ID' tries one again, 'botburrow queue purge ID --yes' throws it away.
+      """)
   @Option(help: "How many.") var limit = 100
   @OptionGroup var options: QueueOptions
 

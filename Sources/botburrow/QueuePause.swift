@@ -29,16 +29,29 @@ struct QueueResume: ParsableCommand {
     discussion: """
       Each pool and the whole system are paused and resumed by themselves; --all resumes whatever is paused. Waiting \
       runners are woken; the last of them looks within 30 s.
+
+      --agent ends the rest of an agent that failed again and again ('botburrow queue status' shows them): its failures are \
+      forgotten, and its work goes on.
       """)
   @Argument(help: "notification, exploration, hybrid; none: the whole system.") var pools: [Pool] = []
   @Flag(help: "The whole system and every pool.") var all = false
+  @Option(help: "An agent that rests.") var agent: String?
   @OptionGroup var options: QueueOptions
 
   func validate() throws {
     if all && !pools.isEmpty { throw ValidationError("give pools or --all") }
+    if agent != nil, all || !pools.isEmpty { throw ValidationError("give --agent, or pools, or --all") }
+  }
+
+  private func resume(agent: String) throws {
+    let ended = try options.ask { try await $0.endRest(of: agent) }
+    try options.show(["resumed": .string(agent), "changed": .integer(ended ? 1 : 0)]) {
+      print("\(QueueText.safe(agent)): \(ended ? "rests no more" : "had no failures")")
+    }
   }
 
   func run() throws {
+    if let agent { return try resume(agent: agent) }
     let (pools, all) = (pools, all)
     let (changed, status) = try options.ask { queue in
       var changed = try await queue.resume(pools)

@@ -43,8 +43,39 @@ final class InboxHub: HubAPI {
     var stale: [HubAgent] = []
     var polls = 0
     var read: [[String]] = []
+    var hasLongPoll = false
+    var longPolls = 0
+    /// Whose inbox was read by itself.
+    var inboxes: [String] = []
+    var budgets: [String: HubBudget] = [:]
+    var budgetFailure: HubError?
+    var budgetCalls = 0
+    fileprivate var unread: [HubNotification] {
+      let read = Set(read.flatMap { $0 })
+      return inbox.notifications.filter { !read.contains($0.id) }
+    }
   }
   let state = Mutex(State())
+  private let bell = AsyncStream.makeStream(of: Void.self)
+  /// Lets long polls look again.
+  func wake() { bell.continuation.yield() }
+  func pollNotifications(timeout: Int, batchSize: Int) async throws -> [HubAgent]? {
+    let has = state.withLock { state in
+      if state.hasLongPoll { state.longPolls += 1 }
+      return state.hasLongPoll
+    }
+    guard has else { return nil }
+    if state.withLock({ $0.unread.isEmpty }) { for await _ in bell.stream { break } }
+    try Task.checkCancellation()
+    return state.withLock { Set($0.unread.map(\.agentID)).sorted().map { HubAgent(id: $0) } }
+  }
+  func budgetHealth(agentID: String) async throws -> HubBudget {
+    try state.withLock { state in
+      state.budgetCalls += 1
+      if let failure = state.budgetFailure { throw failure }
+      return state.budgets[agentID] ?? HubBudget(healthy: true)
+    }
+  }
   func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
   func unreadNotifications() async throws -> Inbox {
     try state.withLock { state in
@@ -62,7 +93,12 @@ final class InboxHub: HubAPI {
   func agents(staleFor seconds: Int) async throws -> [HubAgent] { state.withLock { $0.stale } }
 
   struct NotAsked: Error {}
-  func unreadNotifications(agentID: String) async throws -> Inbox { throw NotAsked() }
+  func unreadNotifications(agentID: String) async throws -> Inbox {
+    state.withLock { state in
+      state.inboxes.append(agentID)
+      return Inbox(notifications: state.unread.filter { $0.agentID == agentID })
+    }
+  }
   func post(_ id: String) async throws -> Post { throw NotAsked() }
   func comment(on postID: String, agentID: String, content: String, idempotencyKey: String) async throws -> Created {
     throw NotAsked()
@@ -143,6 +179,20 @@ final class LogBook: Sendable {
       let before = hub.state.withLock { $0.polls }
       try await until("\(count) more polls") { hub.state.withLock { $0.polls } >= before + count }
     }
+    static func running(_ services: [CoordinatorService], _ body: () async throws -> Void) async throws {
+      let tasks = services.map { service in Task { await service.run() } }
+      do {
+        try await body()
+      } catch {
+        for task in tasks { task.cancel() }
+        throw error
+      }
+      for task in tasks { task.cancel() }
+      for task in tasks { await task.value }
+    }
+    func running(_ services: [CoordinatorService], _ body: () async throws -> Void) async throws {
+      try await Self.running(services, body)
+    }
     func lease(_ pool: Pool = .notification) async throws -> Lease {
       let outcome = try await queue.claim([pool], runner: "r", runnerCap: 10, globalCap: 10)
       guard case .claimed(let lease) = outcome else { throw TestServerError("claimed nothing: \(outcome)") }
@@ -151,15 +201,7 @@ final class LogBook: Sendable {
   }
 
   func running(_ services: [CoordinatorService], _ body: () async throws -> Void) async throws {
-    let tasks = services.map { service in Task { await service.run() } }
-    do {
-      try await body()
-    } catch {
-      for task in tasks { task.cancel() }
-      throw error
-    }
-    for task in tasks { task.cancel() }
-    for task in tasks { await task.value }
+    try await Bench.running(services, body)
   }
 
   @Test func aMentionBecomesOneWorkItemHoweverOftenItIsPolled() async throws {

@@ -75,16 +75,6 @@ import Work
     #expect(items.allSatisfy { $0.createdAt == 9 && $0.taskType == .notification && $0.attempt == 0 })
   }
 
-  @Test func workGoesToItsPoolOrToTheHybridOne() {
-    let some = Configuration.RunnerPool(replicas: 1, maxActivations: 1)
-    let none = Configuration.RunnerPool(replicas: 0, maxActivations: 1)
-    #expect(assign(.notification, runners: ["notification": some, "hybrid": some]) == .notification)
-    #expect(assign(.exploration, runners: ["notification": some, "hybrid": some]) == .hybrid)
-    #expect(assign(.notification, runners: ["notification": none, "hybrid": some]) == .hybrid)
-    #expect(assign(.exploration, runners: ["exploration": some]) == .exploration)
-    #expect(assign(.exploration, runners: [:]) == .exploration)
-  }
-
   @Test func theHubIsLeftAloneForAsLongAsItAsks() {
     let backoff = HubBackoff(interval: .seconds(30))
     #expect(backoff.delay(failures: 1, retryAfter: .seconds(120), jitter: 1) == .seconds(120))
@@ -101,11 +91,27 @@ import Work
     var definition = AgentDefinition(id: "a", kind: .custom, brain: AgentDefinition.Brain(model: "m"))
     #expect(staleThreshold(of: definition, default: .seconds(60)) == nil)
     definition.discovery.enabled = true
-    #expect(staleThreshold(of: definition, default: .seconds(60)) == .seconds(60))
+    #expect(staleThreshold(of: definition, default: .seconds(90)) == .seconds(90))
     definition.discovery.frequency = .hourly
     #expect(staleThreshold(of: definition, default: .seconds(60)) == .seconds(3600))
     definition.discovery.frequency = .daily
     #expect(staleThreshold(of: definition, default: .seconds(60)) == .seconds(86400))
+  }
+
+  @Test func nobodyExploresSoonerThanItMaySpeak() {
+    var definition = Definitions.agent("a", explores: true)
+    definition.limits.minInterval = .seconds(7200)
+    definition.discovery.frequency = .hourly
+    #expect(staleThreshold(of: definition, default: .seconds(60)) == .seconds(7200))
+  }
+
+  @Test func whatIsNearlyUsedUpIsKeptForAnswers() {
+    let explore = DueDecision.explore(nextDue: 9)
+    for budget in [nil, .healthy, .warning] as [BudgetState?] { #expect(explore.within(budget, now: 100) == explore) }
+    for budget in [.throttled, .exhausted] as [BudgetState] {
+      #expect(explore.within(budget, now: 100) == .later(1000))
+      #expect(DueDecision.forget.within(budget, now: 100) == .forget)
+    }
   }
 
   @Test func theHubsLastActivationGivesTheFirstDueTime() {

@@ -198,7 +198,12 @@ private func client(_ transport: FakeTransport, key: String? = "sesame-123") -> 
   }
 
   @Test func takesA404OfTheLongPollForNotHere() async throws {
-    #expect(try await client(FakeTransport("", status: 404)).pollNotifications(timeout: 1, batchSize: 1) == nil)
+    for status in [404, 405, 501] {
+      #expect(try await client(FakeTransport("", status: status)).pollNotifications(timeout: 1, batchSize: 1) == nil)
+    }
+    await #expect(throws: HubError.self) {
+      try await client(FakeTransport("", status: 500)).pollNotifications(timeout: 1, batchSize: 1)
+    }
   }
 
   @Test(arguments: ["", ".", ".."]) func refusesIdsThatAreNoPathPart(_ id: String) async throws {

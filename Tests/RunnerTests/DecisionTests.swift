@@ -83,11 +83,18 @@ struct DecisionTests {
     #expect(answer.text.hasSuffix("x\n\n(shortened)"))
   }
 
-  @Test("the wait before the next try doubles up to five minutes, or is what somebody asked for")
+  @Test(
+    "the wait before the next try is by chance up to a bound that doubles to five minutes, or what somebody asked for")
   func delays() {
-    #expect((0..<5).map { Verdict.delay(attempt: $0, atLeast: nil) } == [2, 4, 8, 16, 32].map { .seconds($0) })
-    #expect(Verdict.delay(attempt: 400, atLeast: nil) == .seconds(300))
-    #expect(Verdict.delay(attempt: 0, atLeast: .seconds(60)) == .seconds(60))
+    func delay(_ attempt: Int, _ jitter: Double, _ least: Duration? = nil) -> Duration {
+      Verdict.delay(attempt: attempt, atLeast: least, jitter: jitter)
+    }
+    #expect((0..<5).map { delay($0, 1) } == [2, 4, 8, 16, 32].map { .seconds($0) })
+    #expect(delay(400, 1) == .seconds(300))
+    #expect(delay(2, 0) == .zero)
+    #expect(delay(2, 0.25) == .seconds(2))
+    #expect(delay(0, 0.5, .seconds(60)) == .seconds(60))
+    #expect(delay(9, 0.5, .seconds(60)) == .seconds(150))
   }
 
   @Test(

@@ -2,8 +2,9 @@
 -- KEYS: none (Redis Cluster is not supported; the keys follow from the items).
 -- ARGV: 1 runner id, 2 runner's cap, 3 cap over all runners, 4 lease in ms, 5 token, 6 new activation id,
 --       7.. pools in the order in which they are served.
--- Result: {'OK', id, pool, raw, attempt, agent} | {'EMPTY', paused pools…} | {'FULL'} | {'PAUSED'}
--- Complexity: O(log n) for each item looked at, of which there are at most 100.
+-- Result: {'OK', id, pool, raw, attempt, agent, {id, raw, … of the items that were merged into it}}
+--         | {'EMPTY', paused pools…} | {'FULL'} | {'PAUSED'}
+-- Complexity: O(log n) for each item looked at, of which there are at most 100 in each pool's list and 49 merged ones.
 local runner, runner_cap, global_cap = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, token, seed = tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local now = now_ms()
@@ -41,7 +42,7 @@ local function admit(item, raw)
   end
   if redis.call('ZSCORE', LEASES, id) or redis.call('ZSCORE', DONE, id) then return nil end
   local state = redis.call('HGET', record_key(id), 'state')
-  if state == 'parked' or state == 'retry' then return nil end
+  if state == 'parked' or state == 'retry' or state == 'merged' then return nil end
   return id
 end
 
@@ -60,7 +61,70 @@ local function own_notifications(item, id)
   return owned > 0 or #ids == 0
 end
 
-for _, pool in ipairs(pools) do
+-- Takes the items behind a claimed one that were put there to be done with it. The attempt is the highest of all: being merged
+-- makes nothing live longer.
+local function gather(pool, id, agent, attempt)
+  local batch = redis.call('HGET', record_key(id), 'batch')
+  local found, ids = {}, {}
+  if not batch then return found, attempt end
+  while #ids < MERGE_MAX - 1 do
+    local raw = redis.call('LINDEX', work_list(pool), -1)
+    local item = raw and read_item(raw)
+    if not item or item.agent_id ~= agent then break end
+    local other = item.activation_id or redis.call('LINDEX', P .. 'adopted:' .. redis.sha1hex(raw), -1)
+    if not other then break end
+    local state, mark, tried = unpack(redis.call('HMGET', record_key(other), 'state', 'batch', 'attempt'))
+    if state ~= 'queued' or mark ~= batch then break end
+    redis.call('RPOP', work_list(pool))
+    other = admit(item, raw)
+    if not other or not own_notifications(item, other) then
+      count('duplicate')
+    else
+      local key = record_key(other)
+      redis.call('HSET', key, 'state', 'merged', 'into', id, 'kin', id)
+      redis.call('HDEL', key, 'batch')
+      redis.call('PERSIST', key)
+      ids[#ids + 1] = other
+      found[#found + 1] = other
+      found[#found + 1] = raw
+      if tonumber(tried or '0') > tonumber(attempt) then attempt = tried end
+    end
+  end
+  if #ids > 0 then
+    redis.call('HSET', record_key(id), 'merged', table.concat(ids, ' '))
+    count('merged', #ids)
+  end
+  redis.call('HSET', record_key(id), 'attempt', attempt)
+  redis.call('HDEL', record_key(id), 'batch')
+  return found, attempt
+end
+
+-- Nobody starves where one runner serves several lists: a list that was passed over so often in a row while it had work is next.
+local PASSED, TURN = P .. 'passed', 7
+local function in_turn()
+  if #pools < 2 then return pools end
+  local longest, first = TURN - 1, nil
+  local passed = redis.call('HMGET', PASSED, unpack(pools))
+  for i, pool in ipairs(pools) do
+    local times = tonumber(passed[i] or '0')
+    if times > longest and redis.call('LLEN', work_list(pool)) > 0 then longest, first = times, pool end
+  end
+  if not first then return pools end
+  local order = {first}
+  for _, pool in ipairs(pools) do
+    if pool ~= first then order[#order + 1] = pool end
+  end
+  return order
+end
+local function note_turn(served)
+  if #pools < 2 then return end
+  redis.call('HDEL', PASSED, served)
+  for _, pool in ipairs(pools) do
+    if pool ~= served and redis.call('LLEN', work_list(pool)) > 0 then redis.call('HINCRBY', PASSED, pool, 1) end
+  end
+end
+
+for _, pool in ipairs(in_turn()) do
   for _ = 1, 100 do
     local raw = redis.call('RPOP', work_list(pool))
     if not raw then break end
@@ -76,21 +140,21 @@ for _, pool in ipairs(pools) do
         local attempt = redis.call('HGET', key, 'attempt') or ms(item.attempt or 0)
         redis.call('HSET', key, 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'attempt', attempt)
         local holder = redis.call('HGET', BUSY, item.agent_id)
-        if holder and redis.call('ZSCORE', LEASES, holder) then
-          redis.call('HSET', key, 'state', 'parked')
-          redis.call('PERSIST', key)
-          redis.call('LPUSH', P .. 'parked:' .. item.agent_id, id)
-          redis.call('ZADD', PARKED, ms(now), id)
+        if (holder and redis.call('ZSCORE', LEASES, holder)) or is_held(item.agent_id, now) then
+          park(id, item, pool, now)
         else
-          redis.call('HSET', key, 'state', 'leased', 'runner', runner, 'token', token, 'claimed', ms(now))
+          redis.call('HSET', key, 'state', 'leased', 'runner', runner, 'token', token, 'claimed', ms(now), 'kin', id)
           redis.call('PERSIST', key)
           local expiry = ms(now + lease)
           redis.call('ZADD', LEASES, expiry, id)
           redis.call('ZADD', LEASES .. ':pool:' .. pool, expiry, id)
           redis.call('ZADD', LEASES .. ':runner:' .. runner, expiry, id)
           redis.call('HSET', BUSY, item.agent_id, id)
+          local merged
+          merged, attempt = gather(pool, id, item.agent_id, attempt)
+          note_turn(pool)
           count('claimed')
-          return {'OK', id, pool, raw, attempt, item.agent_id}
+          return {'OK', id, pool, raw, attempt, item.agent_id, merged}
         end
       end
     end

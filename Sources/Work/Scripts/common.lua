@@ -3,9 +3,13 @@
 local P = 'botburrow:'
 local LEASES, DONE, RETRIES, DEAD = P .. 'leases', P .. 'done', P .. 'retries', P .. 'dead'
 local BUSY, PARKED, COUNTS, BELL, WANTED = P .. 'busy', P .. 'parked', P .. 'counts', P .. 'bell', P .. 'bell:wanted'
+local FAILURES, RESTING = P .. 'failures', P .. 'resting'
 local KEEP_MS = 24 * 3600 * 1000        -- done ids and answered notifications
 local DEAD_MS = 7 * 24 * 3600 * 1000    -- dead notifications, records of waiting items
-local DONE_MAX = 100000
+local DONE_MAX, FAILURES_MAX = 100000, 100000
+local MERGE_MAX, MERGE_LOOK = 50, 200   -- items of one activation; parked ones that are looked through for more of them
+local REST_MAX_MS = 3600 * 1000
+local HISTORY_MAX = 20                  -- attempts that are remembered
 local OUTBOX, OUTBOX_SINCE = P .. 'outbox', P .. 'outbox:since'
 
 local function now_ms()
@@ -103,39 +107,139 @@ local function requeue(id, raw, pool)
     redis.call('LPUSH', adopted, id)
     redis.call('PEXPIRE', adopted, DEAD_MS)
   end
-  redis.call('HSET', record_key(id), 'state', 'queued')
+  redis.call('HSET', record_key(id), 'state', 'queued', 'pool', pool)
   redis.call('PEXPIRE', record_key(id), DEAD_MS)
   redis.call('RPUSH', work_list(pool), raw)
 end
 
--- Keeps bytes that nobody will run: a hash of its own, its id in the list.
-local function bury(id, raw, pool, agent, attempt, reason, now)
+-- Puts items at the head of one list, the first of them foremost. Each is an item of its own there, for a plain consumer to take;
+-- one of our claims takes those of one batch as one activation.
+local function requeue_together(ids, pool)
+  for i = #ids, 1, -1 do
+    local key = record_key(ids[i])
+    local raw = redis.call('HGET', key, 'raw')
+    if raw then
+      requeue(ids[i], raw, pool)
+      redis.call('HDEL', key, 'merged')
+      if #ids > 1 then redis.call('HSET', key, 'batch', ids[1]) else redis.call('HDEL', key, 'batch') end
+    end
+  end
+end
+
+-- An activation's id and those of the items that were merged into it.
+local function whole(id, record)
+  local ids = {id}
+  for other in string.gmatch(record.merged or '', '%S+') do ids[#ids + 1] = other end
+  return ids
+end
+
+-- Waits for its agent. Items of one group become one activation; those that ran together once stay together and by themselves,
+-- because their activation may have said something already under its id.
+local function park(id, item, pool, now)
+  local key = record_key(id)
+  local task = item.task_type or (pool == 'exploration' and 'exploration' or 'notification')
+  local group = 'inbox'
+  if task == 'exploration' or task == 'discovery' then group = 'exploration' end
+  if item.post_id then group = 'post ' .. item.post_id end
+  local kin = redis.call('HGET', key, 'kin')
+  redis.call('HSET', key, 'state', 'parked', 'group', kin or group)
+  redis.call('PERSIST', key)
+  -- What ran before is the older work, and comes first.
+  redis.call(kin and 'RPUSH' or 'LPUSH', P .. 'parked:' .. item.agent_id, id)
+  redis.call('ZADD', PARKED, ms(now), id)
+  redis.call('ZADD', P .. 'parked_in:' .. pool, ms(now), id)
+end
+
+-- Brings the oldest parked item of an agent back in line, with those of its group behind it.
+local function unpark(agent)
+  local key = P .. 'parked:' .. agent
+  local ids = redis.call('LRANGE', key, -MERGE_LOOK, -1)
+  local batch, batch_group, batch_pool = {}, nil, nil
+  for i = #ids, 1, -1 do
+    local group, pool = unpack(redis.call('HMGET', record_key(ids[i]), 'group', 'pool'))
+    local joins = #batch == 0 or (group and group == batch_group and #batch < MERGE_MAX)
+    if joins or not pool then
+      redis.call('LREM', key, -1, ids[i])
+      redis.call('ZREM', PARKED, ids[i])
+      redis.call('ZREM', P .. 'parked_in:' .. (pool or ''), ids[i])
+      if pool then
+        if #batch == 0 then batch_group, batch_pool = group, pool end
+        -- Under the id that they ran under.
+        table.insert(batch, ids[i] == batch_group and 1 or #batch + 1, ids[i])
+      end
+    end
+  end
+  if #batch > 0 then requeue_together(batch, batch_pool) end
+end
+
+-- The circuit breaker: an agent that failed so often in a row rests, twice as long after each trial that fails too.
+local function is_resting(agent, now)
+  local rests_until = redis.call('ZSCORE', RESTING, agent)
+  return rests_until and tonumber(rests_until) > now
+end
+local function agent_failed(agent, threshold, rest, now)
+  local failures = tonumber(redis.call('ZINCRBY', FAILURES, 1, agent))
+  redis.call('ZREMRANGEBYRANK', FAILURES, 0, -FAILURES_MAX - 1)
+  if failures < threshold then return end
+  redis.call('ZADD', RESTING, ms(now + math.min(rest * 2 ^ math.min(failures - threshold, 30), REST_MAX_MS)), agent)
+  count('rested')
+end
+local function agent_succeeded(agent)
+  if redis.call('ZREM', FAILURES, agent) == 1 then redis.call('ZREM', RESTING, agent) end
+end
+
+-- Whether an agent's work waits although the agent is not busy.
+local function is_held(agent, now) return is_resting(agent, now) end
+
+-- Lets an agent's parked work go on, unless it is busy or held.
+local function unpark_if_free(agent, now)
+  local holder = redis.call('HGET', BUSY, agent)
+  if holder and redis.call('ZSCORE', LEASES, holder) then return end
+  if not is_held(agent, now) then unpark(agent) end
+end
+
+-- The history of an activation with one more attempt: lines 'claimed in ms, ended in ms, runner, reason' with tabs between.
+local function history_with(record, reason, now)
+  local line = table.concat({record.claimed or '', ms(now), record.runner or '', (string.gsub(reason, '%c', ' '))}, '\t')
+  local lines = {}
+  for old in string.gmatch(record.history or '', '[^\n]+') do lines[#lines + 1] = old end
+  lines[#lines + 1] = line
+  return table.concat(lines, '\n', math.max(1, #lines - HISTORY_MAX + 1))
+end
+
+-- Keeps bytes that nobody will run: a hash of its own, its id in the list. Of an activation that was made of several items,
+-- the others' records stay as they are, and are found by 'merged'.
+local function bury(id, raw, pool, agent, attempt, reason, now, record)
   local dead_id = id
   if dead_id == '' then dead_id = 'unreadable-' .. ms(now) .. '-' .. redis.sha1hex(raw) end
   if redis.call('EXISTS', DEAD .. ':' .. dead_id) == 0 then redis.call('LPUSH', DEAD, dead_id) end
   redis.call('HSET', DEAD .. ':' .. dead_id, 'reason', reason, 'raw', raw, 'pool', pool, 'agent', agent,
     'attempt', attempt, 'time', ms(now))
+  if record then
+    redis.call('HSET', DEAD .. ':' .. dead_id, 'history', record.history or '', 'merged', record.merged or '')
+  end
   if id ~= '' then
     redis.call('DEL', record_key(id))
     note(raw, id, 'dead', DEAD_MS)
   end
+  for i, other in ipairs(whole(id, record or {})) do
+    if i > 1 then note(redis.call('HGET', record_key(other), 'raw') or '', other, 'dead', DEAD_MS) end
+    -- Whatever the end, an exploration of this agent may be queued again.
+    local exploration = P .. 'exploration:' .. agent
+    if redis.call('GET', exploration) == other then redis.call('DEL', exploration) end
+  end
   count('dead')
 end
 
--- Ends the lease of an activation, whoever holds it: slots free, agent free, its next item back in line.
-local function end_lease(id, record)
+-- Ends the lease of an activation, whoever holds it: slots free, agent free, its next items back in line.
+local function end_lease(id, record, now)
   redis.call('ZREM', LEASES, id)
   redis.call('ZREM', LEASES .. ':pool:' .. record.pool, id)
   redis.call('ZREM', LEASES .. ':runner:' .. record.runner, id)
   redis.call('HDEL', record_key(id), 'token')
   if redis.call('HGET', BUSY, record.agent) == id then
     redis.call('HDEL', BUSY, record.agent)
-    local waiting = redis.call('RPOP', P .. 'parked:' .. record.agent)
-    if waiting then
-      redis.call('ZREM', PARKED, waiting)
-      local raw, pool = unpack(redis.call('HMGET', record_key(waiting), 'raw', 'pool'))
-      if raw then requeue(waiting, raw, pool) end
-    end
+    if not is_held(record.agent, now) then unpark(record.agent) end
   end
   ring()
 end
@@ -147,39 +251,58 @@ local function record_of(id)
   return record
 end
 
--- Again, now or after delay ms.
+-- Again, now or after delay ms; what was merged stays together.
 local function put_off(id, record, reason, delay, now)
   redis.call('HSET', record_key(id), 'reason', reason)
   if delay > 0 then
     redis.call('HSET', record_key(id), 'state', 'retry')
     redis.call('ZADD', RETRIES, ms(now + delay), id)
+    redis.call('ZADD', P .. 'retries_in:' .. record.pool, ms(now + delay), id)
   else
-    requeue(id, record.raw, record.pool)
+    requeue_together(whole(id, record), record.pool)
   end
   return 'again'
+end
+
+-- An activation is over: its id and those of what was merged into it are known for a day, and so are their notifications, which are
+-- all its own from now on.
+local function book_done(id, record, now)
+  local exploration = P .. 'exploration:' .. record.agent
+  for i, one in ipairs(whole(id, record)) do
+    local raw = i == 1 and record.raw or redis.call('HGET', record_key(one), 'raw')
+    redis.call('DEL', record_key(one))
+    redis.call('ZADD', DONE, ms(now), one)
+    if raw then note(raw, id, 'done', KEEP_MS) end
+    if redis.call('GET', exploration) == one then redis.call('DEL', exploration) end
+    count('done')
+  end
+  redis.call('ZREMRANGEBYSCORE', DONE, '-inf', ms(now - KEEP_MS))
+  redis.call('ZREMRANGEBYRANK', DONE, 0, -DONE_MAX - 1)
+  redis.call('HSET', P .. 'activated', record.agent, ms(now))
+  redis.call('PEXPIRE', P .. 'made:' .. id, KEEP_MS)
+end
+
+-- A retry whose time has come, or that is brought forward. False where there is none.
+local function end_wait(id)
+  if redis.call('ZREM', RETRIES, id) == 0 then return false end
+  local record = record_of(id)
+  redis.call('ZREM', P .. 'retries_in:' .. (record.pool or ''), id)
+  if not record.raw then return false end
+  requeue_together(whole(id, record), record.pool)
+  return true
 end
 
 -- After a failed attempt: again (now or after delay ms), or dead after the last one.
 local function try_again(id, record, reason, delay, max_attempts, now)
   local attempt = tonumber(record.attempt) + 1
+  record.history = history_with(record, reason, now)
   if attempt >= max_attempts then
-    bury(id, record.raw, record.pool, record.agent, tostring(attempt), reason, now)
+    bury(id, record.raw, record.pool, record.agent, tostring(attempt), reason, now, record)
     return 'dead'
   end
-  redis.call('HSET', record_key(id), 'attempt', tostring(attempt))
+  for _, one in ipairs(whole(id, record)) do redis.call('HSET', record_key(one), 'attempt', tostring(attempt)) end
+  redis.call('HSET', record_key(id), 'history', record.history)
   return put_off(id, record, reason, delay, now)
-end
-
--- An activation is over: its id is known for a day, and so are its notifications.
-local function book_done(id, record, now)
-  redis.call('DEL', record_key(id))
-  redis.call('ZADD', DONE, ms(now), id)
-  redis.call('ZREMRANGEBYSCORE', DONE, '-inf', ms(now - KEEP_MS))
-  redis.call('ZREMRANGEBYRANK', DONE, 0, -DONE_MAX - 1)
-  note(record.raw, id, 'done', KEEP_MS)
-  redis.call('HSET', P .. 'activated', record.agent, ms(now))
-  redis.call('PEXPIRE', P .. 'made:' .. id, KEEP_MS)
-  count('done')
 end
 
 -- What the Hub is to be told: one hash an entry, 'e<i>' the effect's bytes and 's<i>' its state, for i from 1.

@@ -1,12 +1,12 @@
--- finish.lua: ends an activation for its runner.
+-- finish.lua: ends an activation for its runner, with all items that were merged into it.
 -- KEYS: none. ARGV: 1 activation id, 2 token, 3 outcome (done | deliver | retry | defer | dead | release), 4 reason,
 --       5 delay in ms (retry, defer, deliver),
---       6 greatest number of attempts.
+--       6 greatest number of attempts, 7 failures in a row after which an agent rests, 8 how long at first in ms.
 -- Once its outbox is stored an activation is over for its agent: whatever the outcome, what was not delivered is left to whoever
 -- delivers; 'done' says that all of it was, 'deliver' that it wasn't.
 -- Result: 'done' | 'again' | 'dead'; 'stale' where the token is stale, and then nothing was changed. The same call again
 --         (the reply was lost) gives the same result for a minute.
--- Complexity: O(log n + notifications of the item).
+-- Complexity: O(log n + notifications) for each item of the activation, and O(parked items of the agent, at most 200).
 local id, token, outcome, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local record = record_of(id)
 local FINISHED = P .. 'finished:' .. token
@@ -15,9 +15,16 @@ if record.token ~= token or not redis.call('ZSCORE', LEASES, id) then
 end
 local now = now_ms()
 local result = 'done'
-end_lease(id, record)
 local stored = redis.call('EXISTS', outbox_key(id)) == 1
-if outcome == 'done' or outcome == 'deliver' or stored then
+local is_over = outcome == 'done' or outcome == 'deliver' or stored
+-- Before the lease ends, which brings the agent's next work in line.
+if is_over then
+  agent_succeeded(record.agent)
+elseif outcome == 'retry' or outcome == 'dead' then
+  agent_failed(record.agent, tonumber(ARGV[7]), tonumber(ARGV[8]), now)
+end
+end_lease(id, record, now)
+if is_over then
   book_done(id, record, now)
   if stored and outcome == 'done' then
     forget_entry(id)
@@ -30,16 +37,12 @@ elseif outcome == 'retry' then
 elseif outcome == 'defer' then
   result = put_off(id, record, reason, tonumber(ARGV[5]), now)
 elseif outcome == 'release' then
-  requeue(id, record.raw, record.pool)
+  requeue_together(whole(id, record), record.pool)
   result = 'again'
 else
-  bury(id, record.raw, record.pool, record.agent, record.attempt, reason, now)
+  record.history = history_with(record, reason, now)
+  bury(id, record.raw, record.pool, record.agent, record.attempt, reason, now, record)
   result = 'dead'
-end
-if result ~= 'again' then
-  -- Whatever the end, an exploration of this agent may be queued again.
-  local exploration = P .. 'exploration:' .. record.agent
-  if redis.call('GET', exploration) == id then redis.call('DEL', exploration) end
 end
 redis.call('SET', FINISHED, result, 'PX', 60000)
 return result

@@ -5,6 +5,9 @@
 -- Complexity: O(k × dead letters) for dead, O(k × notifications) else.
 local purged = 0
 local function forget_letter(id)
+  for i, one in ipairs(whole(id, {merged = redis.call('HGET', DEAD .. ':' .. id, 'merged') or ''})) do
+    if i > 1 then redis.call('DEL', record_key(one)) end
+  end
   local gone = redis.call('DEL', DEAD .. ':' .. id)
   purged = purged + gone
   return gone
@@ -17,8 +20,7 @@ elseif ARGV[1] == 'deadest' then
   for _ = 1, tonumber(ARGV[3]) do
     local id = redis.call('RPOP', DEAD)
     if not id then break end
-    redis.call('DEL', DEAD .. ':' .. id)
-    purged = purged + 1
+    forget_letter(id)
   end
 else
   for _ = 1, tonumber(ARGV[3]) do

@@ -2,7 +2,8 @@
 -- An activation whose outbox is stored is not run again: it is done, and the outbox is left to whoever delivers.
 -- KEYS: none. ARGV: 1 greatest number of attempts, 2 limit of items for one run.
 -- Result: {expired leases put back, due retries put back, items that went to the dead letters}
--- Complexity: O(log n) for each item put back.
+-- Complexity: O(log n) for each item put back and each agent whose rest is over, and O(its parked items, at most 200); the same
+--             for ten parked items.
 local now = now_ms()
 local max_attempts, limit = tonumber(ARGV[1]), ARGV[2]
 local requeued, retried, died = 0, 0, 0
@@ -13,21 +14,19 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT'
     redis.call('ZREM', LEASES, id)
   elseif redis.call('EXISTS', outbox_key(id)) == 1 then
     -- It has said all that it has to say; the rest is delivery.
-    end_lease(id, record)
+    agent_succeeded(record.agent)
+    end_lease(id, record, now)
     book_done(id, record, now)
     hand_over(id, 0, now)
-    local exploration = P .. 'exploration:' .. record.agent
-    if redis.call('GET', exploration) == id then redis.call('DEL', exploration) end
     requeued = requeued + 1
     count('expired')
   else
     local attempts = tonumber(record.attempt) + 1
     local reason = "the lease expired in attempt " .. attempts .. " of " .. max_attempts .. ": runner '" .. record.runner
       .. "' stopped or lost its connection"
-    end_lease(id, record)
+    -- Not a failure of the agent's: its circuit breaker doesn't count it.
+    end_lease(id, record, now)
     if try_again(id, record, reason, 0, max_attempts, now) == 'dead' then
-      local exploration = P .. 'exploration:' .. record.agent
-      if redis.call('GET', exploration) == id then redis.call('DEL', exploration) end
       died = died + 1
     else
       requeued = requeued + 1
@@ -37,11 +36,22 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT'
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', RETRIES, '-inf', ms(now), 'LIMIT', 0, limit)) do
-  redis.call('ZREM', RETRIES, id)
-  local raw, pool = unpack(redis.call('HMGET', record_key(id), 'raw', 'pool'))
-  if raw then
-    requeue(id, raw, pool)
-    retried = retried + 1
+  if end_wait(id) then retried = retried + 1 end
+end
+
+-- Agents whose rest is over: one trial each, because an agent runs one activation at a time.
+for _, agent in ipairs(redis.call('ZRANGEBYSCORE', RESTING, '-inf', ms(now), 'LIMIT', 0, limit)) do
+  redis.call('ZREM', RESTING, agent)
+  unpark_if_free(agent, now)
+end
+
+-- Parked work that nobody will bring back in line: what stood there before it was taken by a plain consumer. A few a time, elsewhere
+-- each time.
+local old = redis.call('ZCOUNT', PARKED, '-inf', ms(now - 60000))
+if old > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', PARKED, now % old, now % old + 9)) do
+    local agent = redis.call('HGET', record_key(id), 'agent')
+    if agent then unpark_if_free(agent, now) else redis.call('ZREM', PARKED, id) end
   end
 end
 return {requeued, retried, died}

@@ -5,12 +5,7 @@
 --         except for 'queued' nothing was changed.
 -- Complexity: O(dead letters + notifications).
 local id = ARGV[1]
-if redis.call('ZREM', RETRIES, id) == 1 then
-  local raw, pool = unpack(redis.call('HMGET', record_key(id), 'raw', 'pool'))
-  if not raw then return 'unknown' end
-  requeue(id, raw, pool)
-  return 'queued'
-end
+if end_wait(id) then return 'queued' end
 if redis.call('HGET', DEAD .. ':' .. id, 'outbox') then
   -- What the Hub refused, with the same words: nobody runs for it.
   local letter, key, now = {}, outbox_key(id), now_ms()
@@ -32,7 +27,7 @@ if redis.call('HGET', DEAD .. ':' .. id, 'outbox') then
   count('replayed')
   return 'queued'
 end
-local raw, pool = unpack(redis.call('HMGET', DEAD .. ':' .. id, 'raw', 'pool'))
+local raw, pool, merged, history = unpack(redis.call('HMGET', DEAD .. ':' .. id, 'raw', 'pool', 'merged', 'history'))
 if not raw then
   if redis.call('EXISTS', record_key(id)) == 1 or redis.call('ZSCORE', DONE, id) then return 'known' end
   return 'unknown'
@@ -40,13 +35,18 @@ end
 local item = read_item(raw)
 if not item then return 'unreadable' end
 if redis.call('EXISTS', record_key(id)) == 1 or redis.call('ZSCORE', DONE, id) then return 'known' end
-for _, nid in ipairs(item.notification_ids or {}) do
-  local key = P .. 'notification:' .. nid
-  if redis.call('GET', key) == 'dead:' .. id then redis.call('SET', key, 'waiting:' .. id, 'PX', KEEP_MS) end
-end
 redis.call('LREM', DEAD, 1, id)
 redis.call('DEL', DEAD .. ':' .. id)
-redis.call('HSET', record_key(id), 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'attempt', '0')
-requeue(id, raw, pool)
+redis.call('HSET', record_key(id), 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'kin', id)
+if history and history ~= '' then redis.call('HSET', record_key(id), 'history', history) end
+local ids = whole(id, {merged = merged or ''})
+for _, one in ipairs(ids) do
+  redis.call('HSET', record_key(one), 'attempt', '0')
+  for _, nid in ipairs(notifications(redis.call('HGET', record_key(one), 'raw') or '')) do
+    local key = P .. 'notification:' .. nid
+    if redis.call('GET', key) == 'dead:' .. one then redis.call('SET', key, 'waiting:' .. one, 'PX', KEEP_MS) end
+  end
+end
+requeue_together(ids, pool)
 count('replayed')
 return 'queued'
