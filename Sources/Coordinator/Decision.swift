@@ -36,6 +36,8 @@ public enum Decision: Sendable, Hashable {
     case dead
     /// The agent's budget is exhausted; it is answered when the Hub calls the budget healthy again.
     case budget = "budget_exhausted"
+    /// The agent has commented as often as it may on a day; it is answered tomorrow (UTC).
+    case dailyLimit = "daily_limit"
   }
 
   /// The word that stands in the metric's label `decision`.
@@ -82,6 +84,12 @@ public func decide(_ notification: HubNotification, agent: KnownAgent, state: No
 }
 
 extension Decision {
+  /// What is left of it under the definition's `limits.max_daily_comments`.
+  public func within(_ limits: AgentDefinition.Limits, said: SaidToday?) -> Decision {
+    if case .answer = self, let said, said.comments >= limits.maxDailyComments { return .leave(.dailyLimit) }
+    return self
+  }
+
   var isAnswer: Bool { if case .answer = self { true } else { false } }
 
   /// What is left of it under the agent's budget: an exhausted one waits where nothing is lost and nobody blocked, in the inbox.

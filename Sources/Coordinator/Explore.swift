@@ -17,6 +17,11 @@ extension CoordinatorService {
     let known = await cache.agents(due.agents.map(\.agentID))
     let thresholds = due.agents.map { threshold(of: known[$0.agentID]) }
     var decisions = zip(due.agents, thresholds).map { decide($0, threshold: $1, now: due.now) }
+    let said = try await queue.said(by: zip(due.agents, decisions).filter { $1.isExploration }.map { $0.0.agentID })
+    decisions = zip(due.agents, decisions).map { agent, decision in
+      guard case .defined(let definition) = known[agent.agentID] else { return decision }
+      return decision.within(definition.limits, said: said[agent.agentID], now: due.now)
+    }
     let budgets = await self.budgets.states(
       of: zip(due.agents, decisions).filter { $1.isExploration }.map { $0.0.agentID })
     decisions = zip(due.agents, decisions).map { $1.within(budgets[$0.agentID], now: due.now) }

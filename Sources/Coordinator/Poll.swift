@@ -109,7 +109,13 @@ extension CoordinatorService {
       decide(notification, agent: agents[notification.agentID] ?? .unknown, state: states[notification.id])
     }
     let asked = zip(inbox.notifications, decisions).filter { $1.isAnswer }.map { $0.0.agentID }
-    let budgets = await self.budgets.states(of: asked)
+    let said = try await queue.said(by: Set(asked).sorted())
+    decisions = zip(inbox.notifications, decisions).map { notification, decision in
+      guard case .defined(let definition) = agents[notification.agentID] else { return decision }
+      return decision.within(definition.limits, said: said[notification.agentID])
+    }
+    let budgets = await self.budgets.states(
+      of: zip(inbox.notifications, decisions).filter { $1.isAnswer }.map { $0.0.agentID })
     decisions = zip(inbox.notifications, decisions).map { $1.within(budgets[$0.agentID]) }
 
     var answers: [(notification: HubNotification, priority: WorkItem.Priority)] = []

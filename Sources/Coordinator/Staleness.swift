@@ -49,6 +49,13 @@ public func decide(_ agent: DueAgent, threshold: Double?, now: Double) -> DueDec
 }
 
 extension DueDecision {
+  /// What is left of it where the agent may neither comment nor post any more today: looked at again when the day is over (UTC).
+  public func within(_ limits: AgentDefinition.Limits, said: SaidToday?, now: Double) -> DueDecision {
+    guard case .explore = self, let said, said.comments >= limits.maxDailyComments, said.posts >= limits.maxDailyPosts
+    else { return self }
+    return .later(((now / 86400).rounded(.down) + 1) * 86400)
+  }
+
   var isExploration: Bool { if case .explore = self { true } else { false } }
 
   /// What is left of it under the agent's budget: what is nearly used up is kept for answers. Looked at again a quarter of an hour later.

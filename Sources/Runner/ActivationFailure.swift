@@ -76,7 +76,7 @@ enum Verdict {
   }
 
   static func outcome(
-    of failure: ActivationFailure, attempt: Int, jitter: Double = Double.random(in: 0...1)
+    of failure: ActivationFailure, attempt: Int, jitter: Double
   ) -> FinishOutcome {
     switch failure.remedy {
     case .dead: .dead(reason: failure.description)

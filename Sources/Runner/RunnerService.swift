@@ -247,7 +247,8 @@ extension RunnerService {
       case (_, .waiting(let after)?): try await queue.finish(lease, .delivering(after: after))
       case (nil, _), (_, .delivered?): try await queue.finish(lease, .done)
       case (let failure?, nil) where failure.status == .cancelled && isStopped: try await queue.release(lease)
-      case (let failure?, nil): try await queue.finish(lease, Verdict.outcome(of: failure, attempt: attempt))
+      case (let failure?, nil):
+        try await queue.finish(lease, Verdict.outcome(of: failure, attempt: attempt, jitter: services.jitter()))
       }
     }
     do {

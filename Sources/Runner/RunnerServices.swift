@@ -45,6 +45,8 @@ public struct RunnerServices: Sendable {
   public var logger: Logger
   /// Clocks.
   public var time: RunnerTime
+  /// Chance for the wait before a retry, from 0 to 1.
+  public var jitter: @Sendable () -> Double = { Double.random(in: 0...1) }
   /// A fresh secret of at least 128 bits, for one activation's gateways.
   public var makeToken: @Sendable () -> String
   /// Bounds and waits.

@@ -55,7 +55,36 @@ public struct DueAgents: Sendable, Hashable {
   public var agents: [DueAgent]
 }
 
+/// What an agent said in the Hub today (UTC).
+public struct SaidToday: Sendable, Hashable {
+  /// Comments, answers included.
+  public var comments: Int
+  /// Threads that it began.
+  public var posts: Int
+  /// Makes one.
+  public init(comments: Int, posts: Int) {
+    self.comments = comments
+    self.posts = posts
+  }
+}
+
 extension WorkQueue {
+  /// What agents said today, as far as their activations are over.
+  public func said(by agentIDs: [String]) async throws(RedisError) -> [String: SaidToday] {
+    var said: [String: SaidToday] = [:]
+    for start in stride(from: 0, to: agentIDs.count, by: 500) {
+      let part = Array(agentIDs[start..<min(start + 500, agentIDs.count)])
+      let reply = try await connection.script(Scripts.said, arguments: part.map { RedisArgument($0) })
+      guard let counts = reply.array?.map(\.integer), counts.count == part.count * 2 else {
+        throw unexpected("said", reply)
+      }
+      for (index, id) in part.enumerated() {
+        said[id] = SaidToday(comments: counts[index * 2] ?? 0, posts: counts[index * 2 + 1] ?? 0)
+      }
+    }
+    return said
+  }
+
   /// Puts an item at the tail of a pool's list, unless one of its notifications (or an exploration of its agent) is known already.
   /// - Parameters:
   ///   - item: must have an activation id.

@@ -17,6 +17,7 @@ enum Scripts {
   static let list = script(PackageResources.list_lua)
   static let show = script(PackageResources.show_lua)
   static let replay = script(PackageResources.replay_lua)
+  static let said = script(PackageResources.said_lua)
   static let reject = script(PackageResources.reject_lua)
   static let endRest = script(PackageResources.end_rest_lua)
   static let purge = script(PackageResources.purge_lua)

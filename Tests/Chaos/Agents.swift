@@ -67,6 +67,7 @@ enum Habit: String, CaseIterable, Sendable {
       name: \(id)
       type: custom
       brain: {model: none}
+      behavior: {limits: {max_daily_comments: 1000000}}
       capabilities:
         grants: [hub:read, hub:write]
       executor:

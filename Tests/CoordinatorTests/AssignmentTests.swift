@@ -10,7 +10,8 @@ import Testing
   }
   private func status(_ pools: [Pool: WorkStatus.PoolStatus]) -> WorkStatus {
     WorkStatus(
-      pools: pools, leased: 0, parked: 0, retries: 0, dead: 0, stalenessDebt: 0, leader: nil, isPaused: false,
+      pools: pools, leased: 0, parked: 0, retries: 0, dead: 0, outbox: 0, outboxAge: 0, stalenessDebt: 0, leader: nil,
+      isPaused: false,
       counts: [:])
   }
 

@@ -75,6 +75,24 @@ import Work
     #expect(items.allSatisfy { $0.createdAt == 9 && $0.taskType == .notification && $0.attempt == 0 })
   }
 
+  @Test func whoSaidEnoughTodayAnswersTomorrow() {
+    var limits = AgentDefinition.Limits()
+    (limits.maxDailyComments, limits.maxDailyPosts) = (2, 1)
+    func answer(_ comments: Int) -> Decision {
+      Decision.answer(.low).within(limits, said: SaidToday(comments: comments, posts: 9))
+    }
+    #expect(answer(1) == .answer(.low))
+    #expect(answer(2) == .leave(.dailyLimit))
+    #expect(Decision.answer(.low).within(limits, said: nil) == .answer(.low))
+    func explore(_ comments: Int, _ posts: Int) -> DueDecision {
+      DueDecision.explore(nextDue: 5).within(limits, said: SaidToday(comments: comments, posts: posts), now: 86_500)
+    }
+    // As long as it may do one of the two.
+    #expect(explore(2, 0) == .explore(nextDue: 5))
+    #expect(explore(1, 1) == .explore(nextDue: 5))
+    #expect(explore(2, 1) == .later(172_800))
+  }
+
   @Test func theHubIsLeftAloneForAsLongAsItAsks() {
     let backoff = HubBackoff(interval: .seconds(30))
     #expect(backoff.delay(failures: 1, retryAfter: .seconds(120), jitter: 1) == .seconds(120))

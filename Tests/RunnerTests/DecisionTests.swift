@@ -130,12 +130,12 @@ struct DecisionTests {
 
   @Test("verdicts for the queue")
   func outcomes() {
-    #expect(Verdict.outcome(of: .dead("x"), attempt: 0) == .dead(reason: "x"))
+    #expect(Verdict.outcome(of: .dead("x"), attempt: 0, jitter: 1) == .dead(reason: "x"))
     #expect(
-      Verdict.outcome(of: ActivationFailure("x", remedy: .retry(after: .seconds(9))), attempt: 0)
+      Verdict.outcome(of: ActivationFailure("x", remedy: .retry(after: .seconds(9))), attempt: 0, jitter: 1)
         == .retry(reason: "x", delay: .seconds(9)))
     #expect(
-      Verdict.outcome(of: ActivationFailure("x", remedy: .deferred(.seconds(2))), attempt: 7)
+      Verdict.outcome(of: ActivationFailure("x", remedy: .deferred(.seconds(2))), attempt: 7, jitter: 1)
         == .deferred(reason: "x", delay: .seconds(2)))
   }
 

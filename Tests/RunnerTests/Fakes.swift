@@ -170,12 +170,14 @@ struct World: Sendable {
   var services: RunnerServices {
     var policy = RunnerPolicy()
     policy.hubWaits = [.zero, .zero]
-    return RunnerServices(
+    var services = RunnerServices(
       hub: hub,
       definitions: FakeDefinitions(
         agents: Dictionary(uniqueKeysWithValues: agents.map { ($0.definition.id, $0) })),
       launcher: launcher, receipts: ReceiptFolder(path: folder.path), metrics: metrics, logger: logged.logger,
       time: RunnerTime(wallClock: { 1_800_000_000 }), makeToken: { "token" }, policy: policy)
+    services.jitter = { 1 }
+    return services
   }
 
   func activation(

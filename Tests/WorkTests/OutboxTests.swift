@@ -41,6 +41,24 @@ import Work
     #expect(try await bench.queue.status().counts["delivered"] == 1)
   }
 
+  @Test func whatAnAgentSaysIsCountedByDay() async throws {
+    let bench = try await Bench()
+    for (index, post) in ["12", nil].enumerated() {
+      try await bench.push(#"{"agent_id":"a","activation_id":"x\#(index)"}"#)
+      let lease = try await bench.lease()
+      for kind in ["post", "comment", "comment"] {
+        let key = "\(kind)-\(index)-\(Int.random(in: 0...Int.max))"
+        _ = try await bench.queue.beginEffect(key, body: Array(#"{"kind":"\#(kind)"}"#.utf8), lease: lease)
+      }
+      #expect(try await bench.queue.store(Self.entry(lease, post: post), lease: lease) == .stored)
+      #expect(try await bench.queue.finish(lease, .done))
+    }
+    // An answer and twice what it made by itself.
+    #expect(
+      try await bench.queue.said(by: ["a", "b"])
+        == ["a": SaidToday(comments: 5, posts: 2), "b": SaidToday(comments: 0, posts: 0)])
+  }
+
   @Test func whatIsStoredIsNeverRunAgain() async throws {
     for way in ["expired", "released", "retried", "dead"] {
       let bench = try await Bench(lease: way == "expired" ? .milliseconds(50) : .seconds(15))

@@ -308,6 +308,21 @@ end
 -- What the Hub is to be told: one hash an entry, 'e<i>' the effect's bytes and 's<i>' its state, for i from 1.
 local function outbox_key(entry) return P .. 'outbox:entry:' .. entry end
 
+-- What an agent says on a day (UTC, days since 1970): the answer of its activation, and what it made in the Hub by itself.
+local function said_key(now) return P .. 'said:' .. ms(math.floor(now / 86400000)) end
+local function count_said(agent, id, now)
+  local comments, posts = 0, 0
+  local answered = redis.call('HGET', outbox_key(id), 'post')
+  if answered and answered ~= '' then comments = 1 end
+  for _, made in ipairs(redis.call('HVALS', P .. 'made:' .. id)) do
+    if string.find(made, '"kind":"post"', 1, true) then posts = posts + 1 else comments = comments + 1 end
+  end
+  local key = said_key(now)
+  if comments > 0 then redis.call('HINCRBY', key, agent .. ' comments', comments) end
+  if posts > 0 then redis.call('HINCRBY', key, agent .. ' posts', posts) end
+  if comments + posts > 0 then redis.call('PEXPIRE', key, 2 * KEEP_MS) end
+end
+
 -- Leaves an entry to whoever delivers, from delay ms on.
 local function hand_over(entry, delay, now)
   local agent, post, created = unpack(redis.call('HMGET', outbox_key(entry), 'agent', 'post', 'created'))

@@ -25,6 +25,7 @@ elseif outcome == 'retry' or outcome == 'dead' then
 end
 end_lease(id, record, now)
 if is_over then
+  count_said(record.agent, id, now)
   book_done(id, record, now)
   if stored and outcome == 'done' then
     forget_entry(id)

@@ -16,6 +16,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT'
     -- It has said all that it has to say; the rest is delivery.
     agent_succeeded(record.agent)
     end_lease(id, record, now)
+    count_said(record.agent, id, now)
     book_done(id, record, now)
     hand_over(id, 0, now)
     requeued = requeued + 1
