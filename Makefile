@@ -17,7 +17,7 @@ PREFIX ?= /usr/local
 TOOLS ?= /opt/botburrow/tools
 TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" BOTBURROW_TEST_CLIENTS="$$(scripts/test-clients.sh)" swift test --skip-build --disable-xctest
 # Suites that keep every core busy: after the others, of which some watch the clock.
-HEAVY := HostileTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
+HEAVY := HostileTests|ShortChaosTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
 # Where 'make hostile' writes its table; empty: nowhere.
 TABLE ?= docs/security.md
 RELEASE := .build/release

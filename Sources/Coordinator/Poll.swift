@@ -164,7 +164,7 @@ extension CoordinatorService {
         "work was queued",
         metadata: [
           "activation_id": "\(item.activationID ?? "")", "agent_id": "\(item.agentID)", "pool": "\(pool.rawValue)",
-          "task_type": "\(item.taskType.rawValue)",
+          "task_type": "\(item.taskType.rawValue)", "epoch": "\(fence.epoch)",
         ])
       return true
     }

@@ -25,15 +25,15 @@ public struct ChaosOptions: Sendable {
   /// Agents that are mentioned.
   public var agents = 120
   /// Mean time between two blows.
-  public var pause: Duration = .milliseconds(900)
+  public var pause: Duration = .milliseconds(1200)
   /// How long everything may take to come to rest once nothing is broken any more.
   public var patience: Duration = .seconds(150)
   /// Keeps all logs here, also where nothing went wrong; nil: below /tmp, and only then.
   public var logs: String?
   /// Activations at once over all runners, and in one runner.
-  public var globalCap = 32
+  public var globalCap = 48
   /// In one runner.
-  public var runnerCap = 10
+  public var runnerCap = 14
 
   /// The standard run of the programs in a directory.
   public init(programs: String) { self.programs = programs }

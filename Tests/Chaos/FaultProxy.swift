@@ -22,7 +22,7 @@ final class FaultProxy: Sendable {
   }
   private static let weights: [(Fault, Int)] = [
     (.none, 8200), (.error500, 300), (.error503, 100), (.error429, 150), (.errorAfterEffect, 200), (.hang, 15),
-    (.hangAfterEffect, 15), (.slow, 200), (.cutBefore, 250), (.cutAfter, 300), (.cutWithin, 120), (.stale, 150),
+    (.hangAfterEffect, 15), (.slow, 200), (.cutBefore, 250), (.cutAfter, 300), (.cutWithin, 120),
   ]
 
   private struct State {
@@ -95,9 +95,9 @@ final class FaultProxy: Sendable {
       if state.isOut { return (.cutBefore, nil) }
       var fault = state.chance.one(of: Self.weights) ?? .none
       var old: [UInt8]?
-      if fault == .stale {
-        old = isList ? state.lists[target]?.randomElement(using: &state.chance) : nil
-        if old == nil { fault = .none }
+      if isList, fault == .none, state.chance.share() < 0.15 {
+        old = state.lists[target]?.randomElement(using: &state.chance)
+        if old != nil { fault = .stale }
       }
       state.counts[fault, default: 0] += 1
       return (fault, old)

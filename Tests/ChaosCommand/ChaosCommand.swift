@@ -24,7 +24,7 @@ struct ChaosCommand: AsyncParsableCommand {
   @Option(help: "Directory of the sandbox profiles.") var profiles = "profiles"
   @Option(help: "Answers to ask for.") var items = 2000
   @Option(help: "So many questions a second, as long as they are answered.") var rate = 14.0
-  @Option(help: "Mean seconds between two blows.") var pause = 0.9
+  @Option(help: "Mean seconds between two blows.") var pause = 1.2
   @Option(help: "Where chance begins; the same number makes the same work and the same blows (default: by the clock).")
   var seed: UInt64?
   @Option(help: "keys: the Hub honours Idempotency-Key; no-keys: it never sees one.") var mode = ChaosOptions.Mode.keys
