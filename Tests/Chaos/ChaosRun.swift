@@ -67,6 +67,7 @@ public final class ChaosRun {
     report.faults = stage.proxy?.counts ?? []
     report.made = producer.counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     report.deadLetters = letters
+    report.poison = producer.counts["poison"] ?? 0
     report.judgePeer(
       pushed: producer.peerItems, doubts: producer.peerDoubts, taken: taken, kills: blows.counts[.redisKilled] ?? 0)
     report.logs = try stage.clear(keepingLogs: !report.isGood)
@@ -166,7 +167,7 @@ public final class ChaosRun {
   private func isIdle() async -> Bool {
     for command: [RedisArgument] in [
       ["LLEN", RedisArgument(Stage.list)], ["LLEN", RedisArgument(Stage.peerList)], ["ZCARD", "botburrow:leases"],
-      ["ZCARD", "botburrow:retries"], ["ZCARD", "botburrow:parked"],
+      ["ZCARD", "botburrow:retries"], ["ZCARD", "botburrow:parked"], ["ZCARD", "botburrow:outbox"],
     ] {
       guard let count = try? await stage.redis(command).integer, count == 0 else { return false }
     }

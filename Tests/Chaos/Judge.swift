@@ -32,6 +32,8 @@ public struct Judge: Sendable {
   /// Questions without an answer that must have one.
   public private(set) var waiting: Set<Question> = []
 
+  private var doubts = 0
+
   /// Nothing asked, nothing answered.
   public init() {}
 
@@ -43,7 +45,9 @@ public struct Judge: Sendable {
 
   /// Whether it was heard is not known: an error came instead of a reply.
   public mutating func doubt(_ question: Question) {
+    guard entries[question]?.isUncertain == false else { return }
     entries[question]?.isUncertain = true
+    doubts += 1
     waiting.remove(question)
   }
 
@@ -58,7 +62,7 @@ public struct Judge: Sendable {
   }
 
   /// Questions that count.
-  public var items: Int { entries.values.count { !$0.isUncertain } }
+  public var items: Int { entries.count - doubts }
   /// Without an answer.
   public var lost: [Question] { waiting.sorted() }
   /// With more than one, and their comments.
