@@ -144,7 +144,7 @@ let package = Package(
 
     .executableTarget(
       name: "botburrow-bench-queue", dependencies: ["Work", "Redis", "HTTPServer"], path: "Benchmarks/Queue",
-      exclude: ["peers.py"], swiftSettings: strict),
+      exclude: ["peers.py", "latency.py"], swiftSettings: strict),
 
     .executableTarget(name: "botburrow-floor", path: "Benchmarks/Floor"),
     // Runs in the machine that `make machine` boots.
