@@ -140,7 +140,9 @@ struct ModelCall: Sendable {
       if !rest.isEmpty { try await writer.write(rest) }
     } catch {
       body.cancel()
-      let outcome: ModelCallRecord.Outcome = error is UpstreamCut ? .cut : .cancelled
+      // Some clients hang up once they have the last word, before the stream's own end: nothing was cancelled then.
+      let hasAll = meter.meter.isComplete && meter.meter.failure == nil
+      let outcome: ModelCallRecord.Outcome = error is UpstreamCut ? .cut : hasAll ? .ok : .cancelled
       open.close(outcome, status: 200, meter: meter.meter)
       // Throwing cuts the agent's connection too: it must not take the answer for whole.
       throw error

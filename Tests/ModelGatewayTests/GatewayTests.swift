@@ -238,6 +238,26 @@ import Testing
     await ground.stop()
   }
 
+  @Test func whoHangsUpOnTheLastWordHasCancelledNothing() async throws {
+    var turn = Scenario.Turn("word")
+    turn.between = .milliseconds(100)
+    let ground = try await GatewayGround(Scenario([turn]))
+    let body = GatewayGround.body(.anthropic, streams: true)
+    let answer = try await HTTPClient().stream(
+      HTTPRequest(
+        method: "POST", url: ground.url + "/v1/messages", headers: [("x-api-key", GatewayGround.token)],
+        body: Array(JSONValue.object(body).compactText.utf8)))
+    var text = ""
+    while !text.contains("message_delta"), let piece = try await answer.body.next() {
+      text += String(decoding: piece, as: UTF8.self)
+    }
+    answer.body.cancel()
+    while ground.records.all.isEmpty { try await Task.sleep(for: .milliseconds(10)) }
+    let record = try #require(ground.records.all.first)
+    #expect(record.outcome == .ok && !record.isEstimate && record.usage.output == 7)
+    await ground.stop()
+  }
+
   @Test func aFirstByteIsNotHeldBack() async throws {
     var turn = Scenario.Turn("a b c d")
     turn.between = .seconds(10)
