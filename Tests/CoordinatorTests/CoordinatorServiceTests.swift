@@ -368,6 +368,12 @@ final class LogBook: Sendable {
       try await bench.until("it was looked at") {
         try await plain.command(["ZSCORE", "botburrow:stale", "rested"]).string != "1"
       }
+      // Taken is not yet decided: that look must have come to its end while it still ran.
+      let look = {
+        bench.metrics.exposition().split(separator: "\n").first { $0.hasPrefix("botburrow_staleness_tick_seconds ") }
+      }
+      let last = look()
+      try await bench.until("the look ended") { look() != last }
       try await bench.queue.finish(lease, .done)
       _ = try await plain.command(["ZADD", "botburrow:stale", "1", "rested"])
       try await bench.until("it was put off") {

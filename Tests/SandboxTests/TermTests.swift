@@ -31,9 +31,10 @@ import Testing
 
   @Test func `Put off while it runs`() async throws {
     let supervisor = try TestSupervisor()
-    let first = BootTime.now.advanced(by: .seconds(3))
+    // Long enough for a machine that does much else to come as far as to put it off.
+    let first = BootTime.now.advanced(by: .seconds(10))
     let end = SandboxEnd(term: first)
-    var asked = request(["sh", "-c", "sleep 4"])
+    var asked = request(["sh", "-c", "sleep 11"])
     asked.listeners = [.init(name: "hub", port: 8001)]
     let result = try await supervisor.launcher.run(
       asked, files: [], input: [], outputLimit: 1 << 20, end: end,
