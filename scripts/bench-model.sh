@@ -1,6 +1,7 @@
 #!/bin/bash
 # Measures the model gateway beside its bare upstream and LiteLLM's proxy, in one run; prints tables in Markdown.
-# The release folder comes first. SECONDS_EACH: length of a measurement.
+# The release folder comes first. SECONDS_EACH: length of a measurement. Exit 1 where a bound is missed, or LiteLLM can't be
+# measured.
 set -euo pipefail
 release=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -29,6 +30,12 @@ cpu() { for p in "$1" $(pgrep -P "$1" || true); do sed 's/.*) //' "/proc/$p/stat
   awk -v hz="$(getconf CLK_TCK)" '{ s += $12 + $13 } END { print s / hz }'; }
 # Resident kB of the same.
 resident() { for p in "$1" $(pgrep -P "$1" || true); do grep VmRSS "/proc/$p/status"; done | awk '{ s += $2 } END { print s }'; }
+missed=()
+# bound WHAT VALUE -le|-ge LIMIT: notes what is beyond its bound; the values may be fractions.
+bound() {
+  awk -v v="$2" -v how="$3" -v l="$4" 'BEGIN { exit !(how == "-le" ? v <= l : v >= l) }' ||
+    missed+=("$1 is $2, not $([ "$3" = -le ] && echo "at most" || echo "at least") $4")
+}
 median() { sort -g | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
 
 "$release/botburrow-bench-model" upstream 0 >"$work/upstream" &
@@ -58,7 +65,10 @@ for kind in json stream; do
   direct=$(awk '{ print $2 }' "$work/direct-$kind" | median)
   through=$(awk '{ print $2 }' "$work/gateway-$kind" | median)
   name=$([ $kind = json ] && echo "a whole JSON answer" || echo "first byte of a stream")
-  awk -v n="$name" -v d="$direct" -v g="$through" 'BEGIN { printf "| %s | %.3f | %.3f | %.3f | ≤ 1 |\n", n, d, g, g - d }'
+  added=$(awk -v d="$direct" -v g="$through" 'BEGIN { printf "%.3f", g - d }')
+  awk -v n="$name" -v d="$direct" -v g="$through" -v a="$added" \
+    'BEGIN { printf "| %s | %.3f | %.3f | %s | ≤ 1 |\n", n, d, g, a }'
+  bound "what the gateway adds to $name, in ms," "$added" -le 1
 done
 
 # measure PID PORTS MODEL → requests a second, a second of CPU; resident kB
@@ -98,9 +108,14 @@ END
   done
   measure "$litellm" "$port" bench >"$work/theirs" || { tail -n 20 "$work/litellm.log" >&2; exit 1; }
   awk -v v="$version" '{ printf "| LiteLLM %s, one worker | %.0f | %.0f | %.1f |\n", v, $1, $2, $3 / 1024 }' "$work/theirs"
-  paste "$work/ours" "$work/theirs" | awk '{
-    printf "| ratio | %.1f | %.1f (≥ 20) | %.3f (≤ 0.1) |\n", $1 / $4, $2 / $5, $3 / $6 }'
+  read -r rate each_cpu memory < <(paste "$work/ours" "$work/theirs" | awk '{
+    printf "%.1f %.1f %.4f\n", $1 / $4, $2 / $5, $3 / $6 }')
+  printf '| ratio | %s | %s (≥ 20) | %.3f (≤ 0.1) |\n' "$rate" "$each_cpu" "$memory"
+  bound "requests a second of CPU, to LiteLLM's," "$each_cpu" -ge 20
+  bound "resident memory, to LiteLLM's," "$memory" -le 0.1
   kill "$litellm"
+else
+  missed+=("LiteLLM isn't there to be measured beside")
 fi
 
 # 125 activations with 8 streams each.
@@ -110,4 +125,10 @@ exec 7<>"$work/hold"
 pids+=($!)
 lines "$work/held" 1
 echo
-awk -v m="$(resident "$gateway")" 'BEGIN { printf "1,000 streams open through it: %.1f MB resident (≤ 80).\n", m / 1024 }'
+held=$(awk -v m="$(resident "$gateway")" 'BEGIN { printf "%.1f", m / 1024 }')
+echo "1,000 streams open through it: $held MB resident (≤ 80)."
+bound "the memory of 1,000 streams, in MB," "$held" -le 80
+if [ ${#missed[@]} -gt 0 ]; then
+  printf 'missed: %s\n' "${missed[@]}" >&2
+  exit 1
+fi
