@@ -70,9 +70,9 @@ let package = Package(
     room("YAML", ["CYAML"]),
     room("Addresses"),
     room("Linux", ["CLinux", "CSeccomp", "CCap"]),
-    room("HTTPClient", ["CCurl", "JSON"]),
-    room("Observe", ["JSON", "HTTPServer", log]),
-    room("HTTPServer", ["JSON", nio, nioPosix, nioHTTP]),
+    room("HTTPClient", ["CCurl"]),
+    room("Observe", ["JSONText", "HTTPServer", log]),
+    room("HTTPServer", ["JSONText", nio, nioPosix, nioHTTP]),
 
     // What the system reads
     room("Configuration", ["YAML"]),
@@ -107,7 +107,8 @@ let package = Package(
         nioPosix,
       ]),
     room(
-      "ModelGateway", ["JSON", "EventStream", "HTTPServer", "HTTPClient", "Configuration", "Agents", "Observe", log]),
+      "ModelGateway",
+      ["JSONText", "EventStream", "HTTPServer", "HTTPClient", "Configuration", "Agents", "Observe", log]),
     room("Executors", ["Agents", "AgentLoop", "Configuration", "JSON"]),
     room("Coordinator", ["Work", "Redis", "Hub", "Agents", "Configuration", "Observe", "JSON", log]),
     room(

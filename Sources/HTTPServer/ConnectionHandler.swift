@@ -1,5 +1,5 @@
 import Glibc
-import JSON
+import JSONText
 import NIOCore
 import NIOHTTP1
 

@@ -1,4 +1,4 @@
-import JSON
+import JSONText
 
 /// An answer: whole, or written as it is made.
 public struct ServerResponse: Sendable {
@@ -30,22 +30,20 @@ public struct ServerResponse: Sendable {
 
   /// `value` as `application/json`. Throws where it has no JSON form (a number that is not finite).
   public static func json(
-    _ status: Int, _ value: some Encodable, headers: [(name: String, value: String)] = []
+    _ status: Int, _ value: JSONValue, headers: [(name: String, value: String)] = []
   ) throws(JSONError) -> ServerResponse {
-    ServerResponse(
-      status: status, headers: [(name: "Content-Type", value: "application/json")] + headers,
-      body: try JSON.encode(value))
+    guard value.isFinite else { throw JSONError("an answer holds a number that is not finite, which JSON can't have") }
+    return ServerResponse(
+      status: status, headers: [(name: "Content-Type", value: "application/json")] + headers, body: value.compactBytes)
   }
 
   /// The error shape of every server of the system: `{"error":{"code":"…","message":"…"}}`.
   public static func failure(
     _ status: Int, code: String, message: String, headers: [(name: String, value: String)] = []
   ) -> ServerResponse {
-    do {
-      return try .json(status, ["error": ["code": code, "message": message]], headers: headers)
-    } catch {  // two strings always have a JSON form
-      return ServerResponse(status: status, headers: headers)
-    }
+    let value: JSONValue = ["error": ["code": .string(code), "message": .string(message)]]
+    return ServerResponse(
+      status: status, headers: [(name: "Content-Type", value: "application/json")] + headers, body: value.compactBytes)
   }
 
   /// `text` as UTF-8 with that content type.
@@ -56,7 +54,7 @@ public struct ServerResponse: Sendable {
   }
 
   /// `value` as `application/json` with status 200.
-  public static func json(_ value: some Encodable) throws(JSONError) -> ServerResponse { try .json(200, value) }
+  public static func json(_ value: JSONValue) throws(JSONError) -> ServerResponse { try .json(200, value) }
   /// `text` as plain UTF-8 with status 200.
   public static func text(_ text: String) -> ServerResponse { .text(200, text) }
 

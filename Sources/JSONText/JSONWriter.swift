@@ -11,6 +11,16 @@ extension JSONValue {
     return text
   }
 
+  /// Whether every number in it has a JSON form.
+  public var isFinite: Bool {
+    switch self {
+    case .null, .bool, .integer, .string: true
+    case .number(let value): value.isFinite
+    case .array(let elements): elements.allSatisfy(\.isFinite)
+    case .object(let members): members.values.allSatisfy(\.isFinite)
+    }
+  }
+
   private func write(to text: inout [UInt8]) {
     switch self {
     case .null: text += "null".utf8

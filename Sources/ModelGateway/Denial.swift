@@ -1,6 +1,6 @@
 import Configuration
 import HTTPServer
-import JSON
+import JSONText
 
 /// What the gateway itself says no to, and how each dialect says so. Pure.
 enum Denial: Sendable, Hashable {

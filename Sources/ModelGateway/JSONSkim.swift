@@ -1,4 +1,4 @@
-import JSON
+import JSONText
 
 /// Why a body was not taken.
 struct SkimError: Error, Sendable, Hashable, CustomStringConvertible {

@@ -1,7 +1,7 @@
 import Configuration
 import HTTPClient
 import HTTPServer
-import JSON
+import JSONText
 import Synchronization
 
 /// Carries out one call of a model, from the checked request to its record.

@@ -1,6 +1,6 @@
 import Configuration
 import HTTPServer
-import JSON
+import JSONText
 
 /// Serves one activation's model gateway on the listener that the supervisor opened for it, until the activation ends.
 public actor ModelGatewayListener {

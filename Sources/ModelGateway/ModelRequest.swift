@@ -1,5 +1,5 @@
 import Configuration
-import JSON
+import JSONText
 
 /// What the gateway needs to know of a request for a model, and how it changes one. Pure.
 struct ModelRequest: Sendable {

@@ -1,6 +1,6 @@
 import Configuration
 import EventStream
-import JSON
+import JSONText
 
 /// What is between a provider's stream and the agent: counts, and passes the bytes on untouched. Pure.
 ///

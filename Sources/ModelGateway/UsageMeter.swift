@@ -1,6 +1,6 @@
 import Configuration
 import EventStream
-import JSON
+import JSONText
 
 /// Reads a provider's counts out of what passes, in the words of its dialect. Pure.
 ///

@@ -1,4 +1,4 @@
-import JSON
+import JSONText
 import Logging
 
 /// One log record as a value, and its two written forms. Pure: the moment comes in.
