@@ -38,7 +38,7 @@ extension Acceptance {
       else { throw TestServerError("nothing was claimed") }
 
       let status = try await run(["status"], server).output
-      #expect(status.contains("notification  1       1        open\n"))
+      #expect(status.contains("notification  1       1        0       1       open\n"))
       #expect(!status.contains("\u{1B}"))
       #expect(try await json(["status"], server)["pools"]?["notification"]?["leased"] == 1)
       #expect(try await run(["list"], server).output.contains("leased"))
