@@ -16,8 +16,9 @@ PREFIX ?= /usr/local
 # Where agents' tools are; shipped profiles show this one inside.
 TOOLS ?= /opt/botburrow/tools
 TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" BOTBURROW_TEST_CLIENTS="$$(scripts/test-clients.sh)" swift test --skip-build --disable-xctest
-# Suites that keep every core busy: after the others, of which some watch the clock.
-HEAVY := HostileTests|ShortChaosTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
+# Suites that keep every core busy: after the others, of which some watch the clock. And what needs low descriptor numbers,
+# which hundreds of connections of other tests take.
+HEAVY := Spawned.descriptors|HostileTests|ShortChaosTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
 # Where 'make hostile' writes its table; empty: nowhere.
 TABLE ?= docs/security.md
 RELEASE := .build/release

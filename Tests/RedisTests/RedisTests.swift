@@ -93,7 +93,8 @@ import Testing
     waiting.cancel()
     let error = await #expect(throws: RedisError.self) { try await waiting.value }
     #expect(error?.kind == .cancelled)
-    #expect(ContinuousClock.now - start < .seconds(1))
+    // Far sooner than the minute that it would have waited.
+    #expect(ContinuousClock.now - start < .seconds(20))
     // The connection is of use again, and the server has forgotten the waiter.
     #expect(try await redis.command(["PING"]) == .status("PONG"))
     #expect(try await other.command(["LPUSH", "nothing", "x"]) == .integer(1))
