@@ -230,7 +230,9 @@ extension Acceptance {
         let ended = try await ground.watch("worker", ["--json"])
         try await until("the program's start", within: .seconds(20)) { ended.output.contains(#""event":"started""#) }
         #expect(try await ended.terminate() == .exited(1))
-        let result = try JSONValue(parsing: Array((ended.output.split(separator: "\n").last ?? "").utf8))
+        // The call that was cut off may be told of after it.
+        let told = try ended.output.split(separator: "\n").map { try JSONValue(parsing: Array($0.utf8)) }
+        let result = told.first { $0["event"] == "result" } ?? .null
         #expect(result["status"] == "cancelled" && result["receipt"]?["exit"] == ["cause": "cancelled"], "\(result)")
       }
     }

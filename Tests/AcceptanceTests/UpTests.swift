@@ -232,7 +232,7 @@ extension Acceptance {
       let traces = try up.traces()
       try await up.program.kill9()
       do {
-        try await until("the end of all children", within: .seconds(2)) { up.left(traces).isEmpty }
+        try await until("the end of all children", within: .seconds(20)) { up.left(traces).isEmpty }
       } catch { Issue.record("left after 2 s: \(up.left(traces).joined(separator: "\n"))") }
     }
   }

@@ -196,7 +196,7 @@ import Work
     let bench = try await Bench()
     var options = WorkQueue.Options()
     options.failuresBeforeRest = 2
-    options.rest = .milliseconds(300)
+    options.rest = .seconds(2)
     return (bench, WorkQueue(bench.server.url, options: options))
   }
   private func claim(_ queue: WorkQueue) async throws -> Lease? {
