@@ -164,7 +164,7 @@ let package = Package(
     .executableTarget(
       name: "botburrow-chaos", dependencies: ["Chaos", "JSON", arguments], path: "Tests/ChaosCommand",
       swiftSettings: strict),
-    tests("ChaosTests", ["Chaos", "Linux"]),
+    tests("ChaosTests", ["Chaos", "Linux", "Leftovers"]),
 
     // Tests: one folder a target
     .target(

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Measures the queue: claims, latency, beside other queues, with a million agents, and idle. Prints tables in Markdown; ends with
-# an error where a bound is missed. The release folder comes first. JOBS: how many one measurement takes.
+# an error where a bound is missed. The release folder comes first. JOBS: how many one measurement takes;
+# PEERS: which others are measured; AGENTS: how many are on the schedule.
 set -euo pipefail
 release=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -123,7 +124,7 @@ for package in $peers; do
   if ! "$python" -c "import $peer, packaging, hiredis" 2>/dev/null; then
     { scripts/packages.sh python3-venv && python3 -m venv ".build/bench-python-queue/$package" &&
       "$python" -m pip install --quiet "$package" redis hiredis packaging; } >&2 ||
-      { reasons+=("$package is not here: pip could not install it"); continue; }
+      { reasons+=("$package is not here: pip could not install it"); missed+=("$package could not be measured beside"); continue; }
   fi
   redis everysec
   workers "$python" Benchmarks/Queue/peers.py work "$peer" "$port"
@@ -260,7 +261,6 @@ bound "Redis, MB" "$memory" '<=' 120
 end 0
 
 if [ ${#missed[@]} -gt 0 ]; then
-  echo
-  for line in "${missed[@]}"; do echo "MISSED: $line"; done
+  printf 'missed: %s\n' "${missed[@]}" >&2
   exit 1
 fi

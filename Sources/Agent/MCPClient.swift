@@ -1,4 +1,5 @@
 import AgentLoop
+import EventStream
 import JSONText
 
 /// Calls the tools of one MCP server at the gateway.
@@ -44,7 +45,7 @@ struct MCPClient {
     do throws(ExchangeError) { answer = try exchange.whole() } catch {
       throw ToolTrouble("server \(server.name) at \(error)")
     }
-    let isStream = answer.headers["content-type"]?.lowercased().hasPrefix("text/event-stream") == true
+    let isStream = SSEParser.reads(answer.headers["content-type"])
     // What the server says of the error is better than a status, where it says something.
     if answer.status != 200, answer.body.first != UInt8(ascii: "{") {
       throw ToolTrouble("server \(server.name) answered with status \(answer.status)")

@@ -17,7 +17,7 @@ public struct PoolRoom: Sendable, Hashable {
 
 /// What each pool has room for. A slot of a hybrid runner that works on another pool's list is not free for the hybrid list.
 /// - Parameters:
-///   - slots: of the runners that are there, by pool.
+///   - slots: of its runners, by pool.
 public func rooms(_ status: WorkStatus, slots: [Pool: Int]) -> [Pool: PoolRoom] {
   var rooms: [Pool: PoolRoom] = [:]
   var overflow = 0
@@ -31,7 +31,7 @@ public func rooms(_ status: WorkStatus, slots: [Pool: Int]) -> [Pool: PoolRoom] 
   return rooms
 }
 
-/// Slots by the configuration, for as long as no runner said that it is there. A file that names no pools means one runner of each.
+/// Slots as the configuration counts them. A file that names no pools means one runner of each.
 public func slots(_ runners: [String: Configuration.RunnerPool]) -> [Pool: Int] {
   var slots: [Pool: Int] = [:]
   for pool in Pool.allCases {

@@ -25,26 +25,21 @@ public func budgetState(_ budget: HubBudget) -> BudgetState {
   return share >= 0.9 ? .throttled : share >= 0.75 ? .warning : .healthy
 }
 
-/// Budgets for a minute each, a thousand of them.
+/// Budgets, for a minute each.
 ///
 /// A Hub that can't say stops no work: an agent whose budget isn't known counts as healthy, and the model gateway's own limits hold
 /// for it. After a failure the Hub isn't asked again for a minute, so that a slow endpoint costs one time-out and not one for each agent.
 actor BudgetCache {
-  private struct Entry {
-    var state: BudgetState
-    var until: ContinuousClock.Instant
-  }
   private let hub: any HubAPI
   private let metrics: Metrics
   private let logger: Logger
   private let limit: Duration
   private let now: @Sendable () -> ContinuousClock.Instant
-  private var entries: [String: Entry] = [:]
+  private var known = Remembered<BudgetState>()
   private var leftAloneUntil: ContinuousClock.Instant?
   private static let memory = Duration.seconds(60)
   /// How long a Hub that keeps no budgets is believed to keep none.
   private static let absence = Duration.seconds(600)
-  private static let most = 1000
 
   /// - Parameter limit: on one call.
   init(
@@ -60,10 +55,10 @@ actor BudgetCache {
 
   /// The states of some agents, of which eight are asked for at a time.
   func states(of agentIDs: some Sequence<String>) async -> [String: BudgetState] {
-    var known: [String: BudgetState] = [:]
+    var states: [String: BudgetState] = [:]
     var ask: [String] = []
     for id in Set(agentIDs) {
-      if let entry = entries[id], now() < entry.until { known[id] = entry.state } else { ask.append(id) }
+      if let state = known.fresh(id, at: now()) { states[id] = state } else { ask.append(id) }
     }
     ask.sort()
     for start in stride(from: 0, to: ask.count, by: 8) {
@@ -77,13 +72,13 @@ actor BudgetCache {
       }
       for (id, answer) in answers {
         switch answer {
-        case .success(let budget): known[id] = keep(budgetState(budget), id)
+        case .success(let budget): states[id] = keep(budgetState(budget), id)
         case .failure(let error): leaveAlone(error)
         }
       }
     }
-    for id in ask where known[id] == nil { metrics.increment("botburrow_budget_checks_total", [("state", "unknown")]) }
-    return known
+    for id in ask where states[id] == nil { metrics.increment("botburrow_budget_checks_total", [("state", "unknown")]) }
+    return states
   }
 
   private static func ask(_ hub: any HubAPI, _ id: String, _ limit: Duration) async -> Result<HubBudget, HubError> {
@@ -112,18 +107,13 @@ actor BudgetCache {
 
   private func keep(_ state: BudgetState, _ id: String) -> BudgetState {
     metrics.increment("botburrow_budget_checks_total", [("state", state.rawValue)])
-    let before = entries[id]?.state ?? .healthy
+    let before = known.last(id) ?? .healthy
     if state != before {
       logger.log(
         level: state == .healthy ? .notice : .warning, "an agent's budget stands otherwise",
         metadata: ["agent_id": "\(id)", "budget": "\(state.rawValue)", "before": "\(before.rawValue)"])
     }
-    if entries.count >= Self.most, entries[id] == nil {
-      for old in entries.sorted(by: { $0.value.until < $1.value.until }).prefix(Self.most / 2) {
-        entries[old.key] = nil
-      }
-    }
-    entries[id] = Entry(state: state, until: now() + Self.memory)
+    known.keep(state, id, until: now() + Self.memory)
     return state
   }
 

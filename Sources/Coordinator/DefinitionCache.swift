@@ -8,20 +8,14 @@ import Work
 /// A definition that can't be read is logged once for each new reason and counted; while an older reading of it is there, that
 /// stays in use.
 actor DefinitionCache {
-  private struct Entry {
-    var agent: KnownAgent
-    var until: ContinuousClock.Instant
-  }
   private let source: any DefinitionSource
   private let metrics: Metrics
   private let logger: Logger
   private let now: @Sendable () -> ContinuousClock.Instant
-  private var entries: [String: Entry] = [:]
+  private var known = Remembered<KnownAgent>()
   private var complaints: [String: String] = [:]
   /// How long what could not be read is believed.
   private static let doubt = Duration.seconds(30)
-  /// Definitions that are kept at once: of a million agents, few are met twice within a `cache_ttl`.
-  private static let limit = 1000
 
   init(
     _ source: any DefinitionSource, metrics: Metrics, logger: Logger,
@@ -55,34 +49,24 @@ actor DefinitionCache {
 
   /// What is known of one agent.
   func agent(_ id: String) async -> KnownAgent {
-    if let entry = entries[id], now() < entry.until { return entry.agent }
+    if let agent = known.fresh(id, at: now()) { return agent }
     guard WorkItem.isName(id) else { return .unknown }
     do {
       let definition = try await source.load(id).definition
-      keep(Entry(agent: .defined(definition), until: now() + definition.cacheTTL), id)
+      known.keep(.defined(definition), id, until: now() + definition.cacheTTL)
       complaints[id] = nil
       return .defined(definition)
     } catch DefinitionError.noSuchAgent, DefinitionError.badID {
       complaints[id] = nil
-      keep(Entry(agent: .unknown, until: now() + Self.doubt), id)
+      known.keep(.unknown, id, until: now() + Self.doubt)
       return .unknown
     } catch {
       complain(about: id, "\(error)", "agent definition can't be read")
       var agent = KnownAgent.broken
-      if case .defined(let older) = entries[id]?.agent { agent = .defined(older) }
-      keep(Entry(agent: agent, until: now() + Self.doubt), id)
+      if case .defined(let older) = known.last(id) { agent = .defined(older) }
+      known.keep(agent, id, until: now() + Self.doubt)
       return agent
     }
-  }
-
-  private func keep(_ entry: Entry, _ id: String) {
-    if entries.count >= Self.limit, entries[id] == nil {
-      // Half at once, those that would be read again soonest: cheap for each.
-      for old in entries.sorted(by: { $0.value.until < $1.value.until }).prefix(Self.limit / 2) {
-        entries[old.key] = nil
-      }
-    }
-    entries[id] = entry
   }
 
   /// The list could not be read.

@@ -102,3 +102,19 @@ public struct SSEParser: Sendable {
     return value.first == 0x20 ? value.dropFirst() : value
   }
 }
+
+extension SSEParser {
+  /// What ends an event. Some servers end with their last event's data, without it.
+  public static let end: [UInt8] = [10, 10]
+
+  /// Whether a Content-Type says that server-sent events follow.
+  public static func reads(_ contentType: String?) -> Bool {
+    contentType?.lowercased().hasPrefix("text/event-stream") == true
+  }
+
+  /// The data of each event of a stream that is over.
+  public static func data(in body: [UInt8]) -> [[UInt8]] {
+    var parser = SSEParser()
+    return parser.feed(body + end).map(\.data)
+  }
+}

@@ -41,14 +41,15 @@ public final class ActivationLedger: Sendable {
 
   /// The ordinal of an effect on `target`: the same words again are the same effect (a client that got no answer asks
   /// again), other words are the next one.
-  func ordinal(of target: String, digest: String) -> Int {
+  /// - Returns: `isNew` where these words are seen for the first time.
+  func ordinal(of target: String, digest: String) -> (number: Int, isNew: Bool) {
     state.withLock { state in
       var used = state.ordinals[target] ?? []
-      if let known = used.firstIndex(of: digest) { return known }
+      if let known = used.firstIndex(of: digest) { return (known, false) }
       let free = used.firstIndex(of: nil)
       if let free { used[free] = digest } else { used.append(digest) }
       state.ordinals[target] = used
-      return free ?? used.count - 1
+      return (free ?? used.count - 1, true)
     }
   }
 

@@ -193,7 +193,7 @@ struct HubTools: Sendable {
   ) async throws(ToolRefusal) -> JSONValue {
     if keeper == nil { try await permit(tool, effect) }
     let slot = "\(tool.rawValue)\0\(target)"
-    let ordinal = ledger.ordinal(of: slot, digest: sha256Hex(words.joined(separator: "\0").utf8))
+    let (ordinal, isNew) = ledger.ordinal(of: slot, digest: sha256Hex(words.joined(separator: "\0").utf8))
     let key = number(ordinal).key(session.activationID)
     let intended = KeptEffect(effect: record(nil), words: words.joined(separator: "\n"))
     if let keeper {
@@ -211,7 +211,10 @@ struct HubTools: Sendable {
           return made(found, intended)
         }
         guard await keeper.resend(key, intended) else { throw ToolRefusal("\(tool.rawValue): \(Self.notOurs)") }
-      case .refused(let sentence): throw ToolRefusal("\(tool.rawValue): \(sentence)")
+      case .refused(let sentence):
+        // Nothing was made under it: a later run would count differently otherwise.
+        if isNew { ledger.release(ordinal, of: slot) }
+        throw ToolRefusal("\(tool.rawValue): \(sentence)")
       }
     }
     do {

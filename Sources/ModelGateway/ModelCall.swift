@@ -1,4 +1,5 @@
 import Configuration
+import EventStream
 import HTTPClient
 import HTTPServer
 import JSONText
@@ -51,8 +52,9 @@ struct ModelCall: Sendable {
   private func ask(_ open: OpenCall, body: [UInt8]) async throws -> ServerResponse {
     let answer = try await attempt(open, body: body)
     open.firstByte = milliseconds
-    let isStream = answer.header("content-type")?.lowercased().hasPrefix("text/event-stream") ?? false
-    guard isStream, answer.status == 200 else { return try await whole(answer, open) }
+    guard SSEParser.reads(answer.header("content-type")), answer.status == 200 else {
+      return try await whole(answer, open)
+    }
     let headers = PassingHeaders.downstream(answer.headers)
     let (dialect, drops) = (model.dialect, model.needsCounts)
     return ServerResponse(status: 200, headers: headers) { writer in

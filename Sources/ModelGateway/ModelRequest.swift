@@ -48,7 +48,8 @@ struct ModelRequest: Sendable {
     if try value("background")?.bool == true {
       throw SkimError(description: "'background' is not served here; ask without it")
     }
-    if let count = try value("n")?.integer, count > 1 {
+    // Some providers read a text as a number.
+    if let count = try value("n"), count != .null, count.integer.map({ $0 > 1 }) ?? true {
       throw SkimError(description: "'n' above 1 is not served here; ask once for each answer")
     }
     let keys: [String] =

@@ -25,8 +25,7 @@ public final class ModelSession: Sendable {
     mutating func count(_ record: ModelCallRecord) -> [CheckedContinuation<Void, Never>] {
       switch record.outcome {
       case .ok: failures = 0
-      // The request's own fault: another one may be answered.
-      case .upstream where [400, 404, 409, 413, 422].contains(record.status): break
+      case .upstream where ModelSession.ofRequest.contains(record.status): break
       case .upstream, .unreachable, .resting, .cut: failures += 1
       case .budget, .refused, .cancelled: break
       }
@@ -48,6 +47,8 @@ public final class ModelSession: Sendable {
   private let state: Mutex<State>
   /// Some tools ask for minutes what was refused; the work is better put off.
   static let failureLimit = 3
+  /// Statuses that are the request's own fault: another one may be answered.
+  static let ofRequest: Set = [400, 404, 409, 413, 422]
 
   /// A session that has used nothing.
   /// - Parameters:
@@ -197,7 +198,7 @@ public enum ModelVerdict: Sendable, Hashable {
     case .cut: self = .cut
     case .upstream:
       switch last.status {
-      case 401, 402, 403: self = .account(status: last.status)
+      case let status where Denial.ofOperator.contains(status): self = .account(status: status)
       case 404: self = .unknownModel(last.model)
       case 429, 529, 503: self = .overloaded(status: last.status, retryAfter: last.retryAfter)
       default: self = .failed(status: last.status)

@@ -1,4 +1,5 @@
 import Glibc
+import Leftovers
 import Linux
 
 /// What is done to the system.
@@ -71,8 +72,7 @@ final class Blows {
       // PID 1 or its program: which one, chance says.
       let roots = stage.sandboxes()
       guard let root = roots.randomElement(using: &chance) else { return false }
-      let program = ((try? readFile("/proc/\(root)/task/\(root)/children")) ?? "").split(separator: " ").first
-      let victim = chance.share() < 0.5 ? root : program.flatMap { pid_t($0) } ?? root
+      let victim = chance.share() < 0.5 ? root : Watched.children(of: root).first ?? root
       return Glibc.kill(victim, SIGKILL) == 0
     case .hubOut:
       guard outUntil == nil else { return false }

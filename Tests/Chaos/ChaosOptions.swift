@@ -15,8 +15,7 @@ public struct ChaosOptions: Sendable {
   public var items = 2000
   /// Of them so many a second, as long as they are answered.
   public var rate = 14.0
-  /// Where chance begins: the same number gives the same work and the same blows in the same order. When each falls is the
-  /// machine's affair.
+  /// Where chance begins. What comes of it is the machine's affair too: who is there to be hit, and what has arrived by then.
   public var seed: UInt64 = 1
   /// What the Hub does with keys.
   public var mode = Mode.keys
@@ -30,7 +29,7 @@ public struct ChaosOptions: Sendable {
   public var patience: Duration = .seconds(150)
   /// Keeps all logs here, also where nothing went wrong; nil: below /tmp, and only then.
   public var logs: String?
-  /// Activations at once over all runners, and in one runner.
+  /// Activations at once over all runners.
   public var globalCap = 48
   /// In one runner.
   public var runnerCap = 14

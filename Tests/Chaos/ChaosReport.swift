@@ -44,7 +44,7 @@ public struct ChaosReport: Sendable {
   }
 
   /// A plain `BRPOP` loses what is on its way to it when Redis dies: one a death, and nothing else.
-  mutating func judgePeer(pushed: Set<String>, doubts: Set<String>, taken: [String: Int], kills: Int) {
+  mutating func judgePeer(pushed: Set<String>, taken: [String: Int], kills: Int) {
     peer = (pushed.count, pushed.count { taken[$0] == nil }, kills)
   }
 
@@ -57,7 +57,9 @@ public struct ChaosReport: Sendable {
   public var isGood: Bool {
     judge.lost.isEmpty && doubles <= bound && left.isEmpty && broken.isEmpty && troubles.isEmpty
       && judge.unasked.isEmpty
-      && peer.missing <= peer.bound && deadLetters ?? poison >= poison
+      && peer.missing <= peer.bound && deadLetters.map { $0 >= poison } == true
+      // Exclusion, caps and leaders are judged by logs: where those tell of nothing, nothing was judged.
+      && sandboxes > 0 && epochs > 0
   }
 
   /// The last line.
@@ -84,6 +86,7 @@ public struct ChaosReport: Sendable {
       "from question to answer: \(latency()); mentions alone: \(latency("mention"))",
       "the peer took \(peer.pushed - peer.missing) of \(peer.pushed) (a dying Redis may cost \(peer.bound)); dead letters \(deadLetters.map { "\($0)" } ?? "?") of \(poison) pieces of nonsense",
     ]
+    if sandboxes == 0 || epochs == 0 { lines.append("broken: the logs tell of no sandbox or of no leader") }
     if options.mode == .noKeys {
       let share = Double(doubles * 10_000 / max(1, judge.items)) / 100
       lines.append("a Hub that ignores keys: missing \(judge.lost.count), doubles \(share) %, of which 0.2 % pass")

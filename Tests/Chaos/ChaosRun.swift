@@ -69,7 +69,7 @@ public final class ChaosRun {
     report.deadLetters = letters
     report.poison = producer.counts["poison"] ?? 0
     report.judgePeer(
-      pushed: producer.peerItems, doubts: producer.peerDoubts, taken: taken, kills: blows.counts[.redisKilled] ?? 0)
+      pushed: producer.peerItems, taken: taken, kills: blows.counts[.redisKilled] ?? 0)
     report.logs = try stage.clear(keepingLogs: !report.isGood)
     return report
   }
@@ -181,7 +181,10 @@ public final class ChaosRun {
     var left: [String] = []
     for part in stage.parts where part.kind == .supervisor {
       do {
-        guard let idle = stage.idle else { continue }
+        guard let idle = stage.idle else {
+          left.append("\(part.name): nobody knows what it had before anything ran")
+          continue
+        }
         var now = try await stage.settled(part)
         // Files, descriptors and threads come with the first sandbox, once for all.
         (now.files, now.descriptors, now.threads) = (0, 0, 0)

@@ -208,20 +208,12 @@ final class Stage {
   }
 
   private var strays: [pid_t] {
-    ((try? directories(in: "/proc/self/task")) ?? []).flatMap { thread in
-      ((try? readFile("/proc/self/task/\(thread)/children")) ?? "").split(separator: " ").compactMap { pid_t($0) }
-    }
+    Watched.children(of: getpid())
   }
 
-  /// A sandbox's PID 1 and its program, of any host.
+  /// PID 1 of each sandbox, of any host.
   func sandboxes() -> [pid_t] {
-    parts.filter { $0.kind == .supervisor && $0.handle != nil }.flatMap { part in
-      ((try? directories(in: "/proc/\(part.pid)/task")) ?? []).flatMap { thread in
-        ((try? readFile("/proc/\(part.pid)/task/\(thread)/children")) ?? "").split(separator: " ").compactMap {
-          pid_t($0)
-        }
-      }.filter { namespaceIDs(pid: "\($0)", ["pid"]) != namespaceIDs(pid: "\(part.pid)", ["pid"]) }
-    }
+    parts.filter { $0.kind == .supervisor && $0.handle != nil }.flatMap { Watched.childrenByKind(of: $0.pid).sandboxes }
   }
 
   /// What a supervisor has once nothing changes any more.

@@ -11,7 +11,7 @@ struct ChaosCommand: AsyncParsableCommand {
     abstract: "Break the running system at random while it answers, and count what was lost or done twice.",
     discussion: """
       Two coordinators, four runners, two supervisors and a Redis that writes every change to disk work for the local Hub, \
-      which they reach through a proxy that fails in ten ways. Meanwhile any of them is killed or stopped. Then nothing is \
+      which they reach through a proxy that breaks requests. Meanwhile any of them is killed or stopped. Then nothing is \
       broken any more, everything comes to rest, and the Hub's journal is compared with what an outside producer asked.
 
       Prints 'items N lost 0 answered-twice 0 leaked 0' last. Needs root. Example:
@@ -25,7 +25,7 @@ struct ChaosCommand: AsyncParsableCommand {
   @Option(help: "Answers to ask for.") var items = 2000
   @Option(help: "So many questions a second, as long as they are answered.") var rate = 14.0
   @Option(help: "Mean seconds between two blows.") var pause = 1.2
-  @Option(help: "Where chance begins; the same number makes the same work and the same blows (default: by the clock).")
+  @Option(help: "Where chance begins; the same number gives the same chances (default: by the clock).")
   var seed: UInt64?
   @Option(help: "keys: the Hub honours Idempotency-Key; no-keys: it never sees one.") var mode = ChaosOptions.Mode.keys
   @Option(help: "Seconds of a lease.") var lease = 15

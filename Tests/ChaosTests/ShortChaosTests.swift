@@ -1,5 +1,6 @@
 #if DEBUG
   import Glibc
+  import Leftovers
   import Linux
   import Testing
 
@@ -12,9 +13,10 @@
         let null = try Descriptor.open("/dev/null", O_RDWR)
         let process = try ProcessHandle(
           child: try spawn(
-            Self.products + "/botburrow-chaos",
+            Repository.products + "/botburrow-chaos",
             [
-              "botburrow-chaos", "--programs", Self.products, "--profiles", Self.profiles, "--items", "60", "--rate",
+              "botburrow-chaos", "--programs", Repository.products, "--profiles", Repository.profiles, "--items", "60",
+              "--rate",
               "10", "--pause", "0.7", "--lease", "4",
             ], environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], descriptors: [null, stdout, stdout]))
         stdout.close()
@@ -24,15 +26,5 @@
       #expect(end == .exited(0), "\(output)")
       #expect(output.hasSuffix(" lost 0 answered-twice 0 leaked 0\n"), "\(output)")
     }
-
-    private static let profiles = #filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" } + "/profiles"
-    private static let products: String = {
-      var buffer = [UInt8](repeating: 0, count: 4096)
-      let count = buffer.withUnsafeMutableBytes { bytes in
-        bytes.bindMemory(to: CChar.self).baseAddress.map { readlink("/proc/self/exe", $0, bytes.count) } ?? 0
-      }
-      return String(decoding: buffer[..<max(0, count)], as: UTF8.self).split(separator: "/").dropLast()
-        .reduce("") { "\($0)/\($1)" }
-    }()
   }
 #endif

@@ -29,5 +29,10 @@ import Testing
     var parser = SSEParser()
     #expect(parser.feed(Array("data: ".utf8) + Array(repeating: 120, count: SSEParser.limit)) == [])
     #expect(parser.feed(Array("\n\ndata: short\n\n".utf8)).last == SSEEvent(data: Array("short".utf8)))
+    // Passed on all the same where the bytes are kept.
+    var keeping = SSEParser(keepsRaw: true)
+    let long = Array("data: ".utf8) + Array(repeating: 120, count: SSEParser.limit)
+    let rest = Array("\n\ndata: short\n\n".utf8)
+    #expect((keeping.feed(long) + keeping.feed(rest)).flatMap(\.raw) == long + rest)
   }
 }

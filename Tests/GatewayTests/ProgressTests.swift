@@ -98,8 +98,11 @@ import Testing
     client.close()
   }
 
-  @Test(arguments: [true, false])
-  func `So does that of a server with a URL, in the era that it speaks`(isStateless: Bool) async throws {
+  /// Whether in pieces or in one that has no end: some servers close after their last event's data.
+  @Test(arguments: [true, false], [true, false])
+  func `So does that of a server with a URL, in the era that it speaks`(
+    isStateless: Bool, inOne: Bool
+  ) async throws {
     let asked = Mutex<JSONValue?>(nil)
     let remote = try await HTTPServer.start(at: .tcp(host: "127.0.0.1", port: 0)) { request in
       let message = try JSONValue(parsing: request.body)
@@ -115,7 +118,10 @@ import Testing
       case "tools/call":
         asked.withLock { $0 = message }
         return ServerResponse(status: 200, headers: [("Content-Type", "text/event-stream")]) { writer in
-          for text in Self.messages(message) { try await writer.write(Array("data: \(text)\n\n".utf8)) }
+          let events = Self.messages(message).map { "data: \($0)" }
+          for piece in inOne ? [events.joined(separator: "\n\n")] : events.map({ $0 + "\n\n" }) {
+            try await writer.write(Array(piece.utf8))
+          }
         }
       default: return ServerResponse(status: 202)
       }

@@ -120,7 +120,9 @@ package final class Ground: Sendable {
         try await ways.serve(listeners)
       }
       await ways.stop()
-    } catch let refusal as SandboxRefused {
+    } catch {
+      await ways.stop()
+      guard let refusal = error as? SandboxRefused else { throw error }
       return Inside(answer: "refused: \(refusal)", notEnforced: [])
     }
     let notEnforced = result.receipt.json["not_enforced"]?.array?.compactMap(\.string) ?? []

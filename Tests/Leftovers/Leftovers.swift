@@ -96,16 +96,22 @@ public struct Watched: Sendable {
   }
 
   /// Processes that its threads started.
-  public var children: [pid_t] {
+  public var children: [pid_t] { Self.children(of: pid) }
+
+  /// Processes that a process's threads started; none of one that is gone.
+  public static func children(of pid: pid_t) -> [pid_t] {
     ((try? directories(in: "/proc/\(pid)/task")) ?? []).flatMap { thread in
       ((try? readFile("/proc/\(pid)/task/\(thread)/children")) ?? "").split(separator: " ").compactMap { pid_t($0) }
     }
   }
 
   /// PID 1 of each sandbox, and launchers: the former are in a PID namespace of their own.
-  public var childrenByKind: (sandboxes: [pid_t], launchers: [pid_t]) {
-    let own = Self.pidNamespace(pid)
-    let all = children.map { ($0, Self.pidNamespace($0)) }
+  public var childrenByKind: (sandboxes: [pid_t], launchers: [pid_t]) { Self.childrenByKind(of: pid) }
+
+  /// The same of any supervisor.
+  public static func childrenByKind(of pid: pid_t) -> (sandboxes: [pid_t], launchers: [pid_t]) {
+    let own = pidNamespace(pid)
+    let all = children(of: pid).map { ($0, pidNamespace($0)) }
     return (
       all.filter { $0.1 != nil && $0.1 != own }.map(\.0), all.filter { $0.1 != nil && $0.1 == own }.map(\.0)
     )

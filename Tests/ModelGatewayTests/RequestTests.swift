@@ -34,6 +34,7 @@ import Testing
     (#"{"model":"a","max_tokens":-1}"#, "'max_tokens' is not a count of tokens"),
     (#"{"model":"a","background":true}"#, "'background' is not served here; ask without it"),
     (#"{"model":"a","n":2}"#, "'n' above 1 is not served here; ask once for each answer"),
+    (#"{"model":"a","n":"2"}"#, "'n' above 1 is not served here; ask once for each answer"),
     (#"{"model":"a","ſtream":true}"#, "the key 'ſtream' is written otherwise than 'stream'"),
   ])
   func whatTwoReadersCouldTakeDifferentlyIsRefused(_ text: String, _ sentence: String) {

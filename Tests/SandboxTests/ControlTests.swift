@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import JSON
+import Leftovers
 import Linux
 import Testing
 

@@ -1,6 +1,7 @@
 import Glibc
 import HTTPServer
 import JSON
+import Leftovers
 import Linux
 import Testing
 

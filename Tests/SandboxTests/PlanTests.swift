@@ -1,5 +1,6 @@
 import CPlan
 import Glibc
+import Leftovers
 import Linux
 import Testing
 

@@ -1,3 +1,4 @@
+import Leftovers
 import Linux
 import Testing
 import YAML

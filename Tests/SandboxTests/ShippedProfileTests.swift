@@ -1,4 +1,5 @@
 import Glibc
+import Leftovers
 import TestSupport
 import Testing
 

@@ -1,6 +1,7 @@
 #if DEBUG
   import Glibc
   import Linux
+  import Leftovers
   import Testing
 
   /// The soak's short form: few sandboxes, one death at each named step, some at random instants.

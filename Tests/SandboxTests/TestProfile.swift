@@ -1,3 +1,4 @@
+import Leftovers
 import Linux
 
 /// The shipped default profile with other parts, as a test needs it.

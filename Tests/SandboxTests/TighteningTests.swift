@@ -1,5 +1,6 @@
 import Glibc
 import JSON
+import Leftovers
 import Linux
 import TestSupport
 import Testing

@@ -97,10 +97,7 @@ final class World: Sendable {
   /// Living processes that became ours because their parents died; the dead among them are reaped.
   func strays() -> [pid_t] {
     known.withLock { known in
-      let children = ((try? directories(in: "/proc/self/task")) ?? []).flatMap { thread in
-        ((try? readFile("/proc/self/task/\(thread)/children")) ?? "").split(separator: " ").compactMap { pid_t($0) }
-      }
-      return children.filter { pid in
+      Watched.children(of: getpid()).filter { pid in
         if known.contains(pid) { return false }
         var status: Int32 = 0
         return waitpid(pid, &status, WNOHANG) == 0

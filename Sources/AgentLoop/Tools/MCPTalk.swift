@@ -35,12 +35,7 @@ public enum MCPTalk {
 
   /// The result of an answer, which is one JSON text or a stream of events with the answer among them.
   public static func result(of body: [UInt8], isStream: Bool, id: Int) throws(ToolTrouble) -> JSONValue {
-    var texts = [body]
-    if isStream {
-      var stream = SSEParser()
-      texts = stream.feed(body + [10, 10]).map(\.data)
-    }
-    for text in texts {
+    for text in isStream ? SSEParser.data(in: body) : [body] {
       let message: JSONValue
       do throws(JSONError) { message = try JSONValue(parsing: text) } catch {
         throw ToolTrouble("the server's answer can't be read: \(error)")

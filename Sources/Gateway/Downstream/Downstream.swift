@@ -110,3 +110,10 @@ extension Duration {
     return seconds == seconds.rounded() ? "\(Int(seconds)) s" : "\(seconds) s"
   }
 }
+
+extension DownstreamError {
+  /// What a server says in its JSON-RPC error; -32603 is JSON-RPC's "internal error".
+  static func refused(by error: JSONValue?) -> DownstreamError {
+    .refused(code: error?["code"]?.integer ?? -32603, message: String((error?["message"]?.string ?? "").prefix(2000)))
+  }
+}

@@ -101,7 +101,7 @@ public final class HTTPDownstream: Downstream {
       ], headers: [])
     let (answer, _) = try result(of: response, id: id)
     guard let spoken = answer["protocolVersion"]?.string, spoken.utf8.count <= 40 else {
-      throw .notStarted("its answer to 'initialize' has no 'protocolVersion'")
+      throw .unreadable("its answer to 'initialize' has no 'protocolVersion'")
     }
     let era = Era.handshake(version: spoken, session: response.header("mcp-session-id"))
     _ = try await post(["jsonrpc": "2.0", "method": "notifications/initialized"], headers: eraHeaders(era))
@@ -142,7 +142,7 @@ public final class HTTPDownstream: Downstream {
     do {
       answer = try await transport.stream(request)
       defer { answer.body.cancel() }
-      let isStream = Self.isStream(answer.header("content-type"))
+      let isStream = SSEParser.reads(answer.header("content-type"))
       while let piece = try await answer.body.next() {
         // Of a stream, what belongs to no whole event yet.
         rest += piece
@@ -152,6 +152,10 @@ public final class HTTPDownstream: Downstream {
           if let found = try take(event.data, id: id, progress) { return found }
         }
         guard rest.count <= resultLimit else { throw DownstreamError.tooLarge(limit: resultLimit) }
+      }
+      for event in isStream ? parser.feed(SSEParser.end) : [] {
+        guard event.data.count <= resultLimit else { throw DownstreamError.tooLarge(limit: resultLimit) }
+        if let found = try take(event.data, id: id, progress) { return found }
       }
     } catch {
       throw failure(error)
@@ -214,21 +218,11 @@ public final class HTTPDownstream: Downstream {
     }
   }
 
-  private static func isStream(_ contentType: String?) -> Bool {
-    contentType?.lowercased().hasPrefix("text/event-stream") == true
-  }
-
   /// The result of request `id` in a whole answer.
   private func result(of response: HTTPResponse, id: Int64) throws(DownstreamError) -> (JSONValue, Int) {
     guard response.body.count <= resultLimit else { throw .tooLarge(limit: resultLimit) }
     let body = redactor.redacted(response.body)
-    var texts = [body]
-    if Self.isStream(response.header("content-type")) {
-      var parser = SSEParser()
-      // Some servers end with their last event's data.
-      texts = parser.feed(body + [10, 10]).map(\.data)
-    }
-    for text in texts {
+    for text in SSEParser.reads(response.header("content-type")) ? SSEParser.data(in: body) : [body] {
       guard let message = try? JSONValue(parsing: text) else { continue }
       if let found = try result(of: message, id: id, bytes: text.count) { return found }
     }
@@ -243,9 +237,7 @@ public final class HTTPDownstream: Downstream {
   private func result(of message: JSONValue, id: Int64, bytes: Int) throws(DownstreamError) -> (JSONValue, Int)? {
     guard message["id"]?.integer == id, message["method"] == nil else { return nil }
     if let result = message["result"] { return (result, bytes) }
-    let error = message["error"]
-    throw .refused(
-      code: error?["code"]?.integer ?? -32603, message: String((error?["message"]?.string ?? "").prefix(2000)))
+    throw .refused(by: message["error"])
   }
 
   /// A header value as 2026-07-28 writes what a header can't carry ("Value encoding").

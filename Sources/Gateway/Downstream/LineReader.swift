@@ -50,6 +50,7 @@ final class LineReader: ChannelInboundHandler {
     if isSkipping { return keepTail(bytes) }
     if line.count + bytes.count > limit {
       isSkipping = true
+      keepTail(line)
       line += bytes.prefix(Self.kept)
       if line.count > Self.kept { line.removeLast(line.count - Self.kept) }
       keepTail(bytes)

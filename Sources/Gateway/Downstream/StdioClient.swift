@@ -259,9 +259,7 @@ public final class StdioClient: Downstream {
     if let result = message["result"] {
       waiting.continuation.resume(returning: (result, bytes))
     } else if let error = message["error"] {
-      waiting.continuation.resume(
-        throwing: DownstreamError.refused(
-          code: error["code"]?.integer ?? -32603, message: String((error["message"]?.string ?? "").prefix(2000))))
+      waiting.continuation.resume(throwing: DownstreamError.refused(by: error))
     } else {
       waiting.continuation.resume(throwing: DownstreamError.unreadable("it has neither 'result' nor 'error'"))
     }
