@@ -67,7 +67,7 @@ struct Activation: Sendable {
   private func steps(_ end: inout ActivationEnd) async throws(ActivationFailure) {
     // Beside the Hub's answers it costs no time of its own.
     async let known = view()
-    let prepared = try await prepare()
+    var prepared = try await prepare()
     end.toolType = prepared.agent.definition.kind.rawValue
     let view = try await known.get()
     if view?.isStored == true {
@@ -90,6 +90,8 @@ struct Activation: Sendable {
       services.logger.notice("thread limit reached, nothing is answered", metadata: metadata)
       return try await conclude(.nothing(.threadLimit), marks: marks, use: nil, prepared, &end)
     }
+    // Only now: it takes a sandbox of its own.
+    prepared.memory = try await recall(prepared.agent.definition, about: Relevant.texts(prepared, task: task))
     let granted = GrantedServers(
       prepared.agent.definition, skills: prepared.skills, operator: services.tools.files)
     tell(granted.missing)

@@ -44,6 +44,11 @@ public struct ActivationFailure: Error, Sendable, Hashable, CustomStringConverti
     ActivationFailure(description, remedy: .dead)
   }
 
+  /// The runner was told to stop, or nobody wants it any more.
+  static let cancelled = ActivationFailure("the activation was cancelled", status: .cancelled)
+  /// The lease is somebody else's.
+  static let lost = ActivationFailure("the lease went to another runner", status: .lost)
+
   /// How long work waits for a Hub that could not be asked.
   static let hubAway = Duration.seconds(10)
 

@@ -2,9 +2,6 @@ import Logging
 
 /// Keeps a lease while an activation runs, and says when it is lost.
 struct Heartbeat: Sendable {
-  /// How much sooner than its lease a sandbox ends: by then nothing of it may be left, for another runner may start the
-  /// same agent.
-  static let margin = Duration.seconds(1)
   /// How long a lease lasts without a beat.
   let lease: Duration
   /// From before the lease was asked for: a process that stood still since then knows that it holds nothing any more.

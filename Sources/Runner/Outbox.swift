@@ -55,7 +55,7 @@ struct LeasedOutbox: Sendable {
     }
     switch turn.end {
     case .delivered: break
-    case .stale: throw ActivationFailure("the lease went to another runner", status: .lost)
+    case .stale: throw ActivationFailure.lost
     // Whoever delivers the rest asks again for what was refused, and keeps it with the reason.
     case .later, .refused: _ = try await step(turn.states.mapValues { $0 == .refused ? .ready : $0 })
     }
@@ -103,7 +103,7 @@ struct LeasedOutbox: Sendable {
     do {
       return try await services.patiently("outbox", call)
     } catch  where Task.isCancelled {
-      throw ActivationFailure("the activation was cancelled", status: .cancelled)
+      throw ActivationFailure.cancelled
     } catch {
       throw ActivationFailure("the outbox can't be written: \(error)")
     }

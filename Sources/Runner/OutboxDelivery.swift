@@ -24,11 +24,11 @@ enum DeliveryAnswer: Sendable, Hashable {
 
   /// Of a call that failed.
   init(_ error: any Error, of kind: HubCall.Kind) {
+    let sentence = "\(kind.failure): \(error)"
     guard let error = error as? HubError else {
-      self = .later("\(kind.failure): \(error)", after: nil)
+      self = .later(sentence, after: nil)
       return
     }
-    let sentence = "\(kind.failure): \(error)"
     switch error.status {
     // It did what was asked and said it in words that can't be read.
     case .some(200..<300): self = .taken(.now(id: nil))
@@ -89,7 +89,11 @@ struct OutboxDelivery: Sendable {
       }
     }
     // Marks say that it was answered. After a refusal they wait with it for an operator.
-    let isAnswered = answer.map { turn.states[$0] == .sent } ?? true
+    // What can't be read may be the answer.
+    let isAnswered =
+      answer.map { turn.states[$0] == .sent } ?? !calls.indices.contains {
+        calls[$0] == nil && turn.states[$0] != .sent
+      }
     let rest = calls.indices.filter { index in
       let isOpen = turn.states[index] == .ready || turn.states[index] == .sending
       return index != answer && isOpen && (isAnswered || calls[index]?.kind != .readMarks)

@@ -51,6 +51,7 @@ final class OutboxService: Sendable {
         } catch {
           if error.kind == .closed { break }
           services.metrics.increment("botburrow_redis_errors_total", [("operation", "outbox")])
+          services.logger.error("queue not reached", metadata: ["operation": "outbox", "error": "\(error)"])
         }
         let wait = pause
         await first(of: { try? await self.services.time.sleep(wait) }, { await self.stopping.wait() })
@@ -88,10 +89,10 @@ final class OutboxService: Sendable {
     do {
       let turn = try await delivery.turn(calls, entry.effects.map(\.state), answerIsFresh: false)
       guard let end = end(of: turn, entry) else { return }
-      let isOurs = try await services.patiently("outbox") { () throws(RedisError) in
+      let ended = try await services.patiently("outbox") { () throws(RedisError) in
         try await queue.endOutbox(entry.id, token: token, end, turn.states)
       }
-      if isOurs { tell(turn, entry, calls) }
+      if ended != .stale { tell(turn, ended, entry, calls) }
     } catch {
       // Its lease ends, and another takes it up where this one stood.
       services.logger.warning("delivery not noted", metadata: metadata(entry).merging(["error": "\(error)"]) { $1 })
@@ -109,7 +110,7 @@ final class OutboxService: Sendable {
     }
   }
 
-  private func tell(_ turn: DeliveryTurn, _ entry: OutboxEntry, _ calls: [HubCall?]) {
+  private func tell(_ turn: DeliveryTurn, _ ended: OutboxEnded, _ entry: OutboxEntry, _ calls: [HubCall?]) {
     var line = metadata(entry)
     switch turn.end {
     case .delivered:
@@ -121,13 +122,23 @@ final class OutboxService: Sendable {
       }
       services.logger.notice("delivered from the outbox", metadata: line)
     case .refused(let reason):
-      for (index, state) in turn.states where state == .refused {
-        services.metrics.increment(
-          "botburrow_outbox_refused_total", [("effect", calls[index]?.kind.rawValue ?? "unreadable")])
-      }
+      count(turn, calls) { $0 == .refused }
       line["error"] = "\(reason)"
       services.logger.error("refused by the Hub, kept as a dead letter", metadata: line)
+    case .later(let reason, _) where ended == .dead:
+      count(turn, calls) { $0 != .sent }
+      line["error"] = "\(reason)"
+      services.logger.error(
+        "not taken by the Hub for as long as it is kept, now a dead letter; 'botburrow queue retry' sends it again",
+        metadata: line)
     case .later, .stale: break
+    }
+  }
+
+  private func count(_ turn: DeliveryTurn, _ calls: [HubCall?], where isLost: (OutboxEffect.State) -> Bool) {
+    for (index, state) in turn.states where isLost(state) {
+      services.metrics.increment(
+        "botburrow_outbox_refused_total", [("effect", calls[index]?.kind.rawValue ?? "unreadable")])
     }
   }
 

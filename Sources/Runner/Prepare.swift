@@ -57,7 +57,6 @@ extension Activation {
     prepared.skills = Relevant.skills(
       agent.skills.filter { $0.requiresGrants.allSatisfy(held.permit) }, grants: agent.definition.grants, texts: texts,
       communities: ([thread].compactMap { $0 } + feed).compactMap(\.community))
-    prepared.memory = try await recall(agent.definition, about: texts)
     return prepared
   }
 
@@ -76,7 +75,7 @@ extension Activation {
     do {
       return try await HubRetry(services: services).run(call)
     } catch is CancellationError {
-      throw ActivationFailure("the activation was cancelled", status: .cancelled)
+      throw ActivationFailure.cancelled
     } catch {
       throw .hub(step, error)
     }

@@ -37,15 +37,14 @@ extension Activation {
   func tell(_ calls: [HubCall], _ response: Response, marks: [String], _ end: inout ActivationEnd)
     async throws(ActivationFailure)
   {
+    let postID: String?
     switch response {
-    case .nothing(let reason): end.posted = .nothing(reason)
-    case .post: end.posted = .waiting
+    case .nothing(let reason): (end.posted, postID) = (.nothing(reason), nil)
+    case .post(let answer): (end.posted, postID) = (.waiting, answer.postID)
     }
     guard let outbox else { return try await tellDirectly(calls, &end) }
     // From here on what is kept is delivered, whatever becomes of this runner.
     end.outbox = .waiting(.zero)
-    var postID: String?
-    if case .post(let answer) = response { postID = answer.postID }
     let turn: DeliveryTurn
     do throws(ActivationFailure) {
       turn = try await outbox.deliver(calls, postID: postID, marks: marks)
@@ -66,7 +65,7 @@ extension Activation {
       end.outbox = .waiting(OutboxDelivery.wait(tries: 0, asked: after, chance: Double.random(in: 0...1)))
       services.logger.notice("kept in the outbox", metadata: metadata.merging(["reason": "\(reason)"]) { $1 })
     case .refused(let reason): throw .dead(reason)
-    case .stale: throw ActivationFailure("the lease went to another runner", status: .lost)
+    case .stale: throw ActivationFailure.lost
     }
   }
 
@@ -98,7 +97,7 @@ extension Activation {
     do {
       return .comment(id: try await HubRetry(services: services).run { try await call.make(at: services.hub) })
     } catch is CancellationError {
-      throw ActivationFailure("the activation was cancelled", status: .cancelled)
+      throw ActivationFailure.cancelled
     } catch {
       guard case .taken(let how) = DeliveryAnswer(error, of: .comment) else { throw .hub(call.kind.failure, error) }
       if how == .earlier { return .earlier }

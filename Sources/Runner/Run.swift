@@ -83,7 +83,7 @@ extension Activation {
 
   /// What our own part in its end means. That nothing more came from a model is the gateway's verdict to tell.
   static func failure(of outcome: SandboxWait.Outcome, isCancelled: Bool, limit: Duration?) -> ActivationFailure? {
-    if isCancelled { return ActivationFailure("the activation was cancelled", status: .cancelled) }
+    if isCancelled { return .cancelled }
     switch outcome.result {
     case .success(let result):
       guard outcome.reason == .overdue, result.receipt.exit == .cancelled else { return nil }

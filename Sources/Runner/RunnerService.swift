@@ -224,7 +224,7 @@ extension RunnerService {
     }
     guard var end = ended else { return }
     if lost, end.failure != nil {
-      end.failure = ActivationFailure("the lease went to another runner", status: .lost)
+      end.failure = .lost
       services.metrics.increment("botburrow_lost_leases_total", [("pool", options.pool.rawValue)])
     }
     await conclude(activation, end, lease)

@@ -96,6 +96,15 @@ public enum OutboxEnd: Sendable, Hashable {
   case refused(reason: String)
 }
 
+/// What became of a deliverer's turn.
+public enum OutboxEnded: String, Sendable, Hashable {
+  case delivered, later
+  /// A dead letter: refused, or too old to wait any longer.
+  case dead
+  /// Somebody else delivers; nothing was changed.
+  case stale
+}
+
 /// A record of the ledger of what agents make in the Hub by themselves.
 public struct LedgerRecord: Sendable, Hashable {
   /// Whether the Hub is known to have it; otherwise it was sent, or was about to be.
@@ -197,24 +206,25 @@ extension WorkQueue {
     ).integer == 1
   }
 
-  /// Ends a deliverer's turn. False: somebody else delivers, nothing was changed.
+  /// Ends a deliverer's turn.
   @discardableResult
   public func endOutbox(
     _ entryID: String, token: String, _ end: OutboxEnd, _ states: [Int: OutboxEffect.State]
-  ) async throws(RedisError) -> Bool {
+  ) async throws(RedisError) -> OutboxEnded {
     let (word, why, delay): (RedisArgument, String, Duration) =
       switch end {
       case .delivered: ("delivered", "", .zero)
       case .later(let reason, let after): ("later", reason, after)
       case .refused(let reason): ("refused", reason, .zero)
       }
-    return try await connection.script(
+    let reply = try await connection.script(
       Scripts.outboxEnd,
       arguments: [
         RedisArgument(entryID), RedisArgument(token), word, RedisArgument(delay.milliseconds), RedisArgument(why),
         RedisArgument(Self.greatestAge.milliseconds),
-      ] + flat(states)
-    ).string != "stale"
+      ] + flat(states))
+    guard let ended = reply.string.flatMap(OutboxEnded.init) else { throw unexpected("endOutbox", reply) }
+    return ended
   }
 
   private func flat(_ states: [Int: OutboxEffect.State]) -> [RedisArgument] {

@@ -1,5 +1,7 @@
 import Gateway
 import Hub
+import Observe
+import TestSupport
 import Testing
 import Work
 
@@ -50,6 +52,17 @@ struct OutboxDecisionTests {
     ] as [(Int, Duration?, Double, Duration)])
   func waits(_ tries: Int, _ asked: Duration?, _ chance: Double, _ wait: Duration) {
     #expect(OutboxDelivery.wait(tries: tries, asked: asked, chance: chance) == wait)
+  }
+
+  @Test("what can't be read may be the answer: nothing is marked as answered beside it", arguments: [false, true])
+  func unreadable(isThere: Bool) async throws {
+    let hub = FakeHub()
+    let delivery = OutboxDelivery(hub: hub, metrics: Metrics(), logger: LogCatcher().logger, step: { _ in true })
+    let marks = HubCall(agentID: "a", idempotencyKey: "x-1", content: .readMarks(["n1"]))
+    let turn = try await delivery.turn(
+      isThere ? [nil, marks] : [marks], isThere ? [.ready, .ready] : [.ready], answerIsFresh: false)
+    #expect(hub.state.read == (isThere ? [] : ["n1"]))
+    #expect(turn.states == (isThere ? [0: .refused, 1: .ready] : [0: .sent]))
   }
 
   static func task(_ type: TaskType = .notification, post: String? = "12") -> ActivationTask {

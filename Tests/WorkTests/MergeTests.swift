@@ -222,6 +222,7 @@ import Work
     var status = try await queue.status()
     #expect((status.resting, status.onTrial, status.firstResting.map(\.agentID)) == (1, 0, ["a"]))
     #expect(status.firstResting.first?.failures == 2)
+    let first = try #require(status.firstResting.first).until
     // Others are served; its own work waits and none is lost.
     let other = try #require(try await claim(queue))
     #expect(other.item.agentID == "b")
@@ -241,6 +242,8 @@ import Work
     status = try await queue.status()
     let rest = try #require(status.firstResting.first)
     #expect(rest.failures == 3)
+    // It began after the first one's end, and is twice as long.
+    #expect(rest.until - first > 3.9)
     #expect(try await claim(queue) == nil)
     while try await queue.status().resting > 0 { try await queue.recover() }
     // It succeeds: closed, and the rest of the work goes on.
@@ -268,6 +271,12 @@ import Work
     for _ in 0..<3 {
       try await queue.finish(
         try #require(try await claim(queue)), .deferred(reason: "no supervisor", delay: .seconds(600)))
+    }
+    #expect(try await queue.status().resting == 0)
+    for _ in 0..<2 {
+      let lease = try #require(try await claim(queue))
+      _ = try await bench.plain.command(["ZADD", "botburrow:leases", "1", RedisArgument(lease.activationID)])
+      #expect(try await queue.recover().expired == 1)
     }
     #expect(try await queue.status().resting == 0)
     #expect(try await claim(queue) != nil)
@@ -298,6 +307,8 @@ import Work
     try await bench.push(#"{"agent_id":"e"}"#, .exploration)
     for index in 0..<20 { try await bench.push(#"{"agent_id":"n\#(index)"}"#) }
     for _ in 0..<20 { #expect(try await bench.lease().pool == .notification) }
+    // Nobody counts whom they pass over.
+    #expect(try await bench.plain.command(["EXISTS", "botburrow:passed"]).integer == 0)
   }
 }
 

@@ -80,8 +80,8 @@ import Work
       #expect(entry.agentID == "a" && entry.postID == "12" && entry.activationID == "x")
       // Who held the lease holds nothing any more.
       #expect(try await bench.queue.step("x", token: lease.token, lease: .seconds(15)) == false)
-      #expect(try await bench.queue.endOutbox("x", token: lease.token, .delivered, [:]) == false)
-      #expect(try await bench.queue.endOutbox("x", token: "t", .delivered, [:]))
+      #expect(try await bench.queue.endOutbox("x", token: lease.token, .delivered, [:]) == .stale)
+      #expect(try await bench.queue.endOutbox("x", token: "t", .delivered, [:]) == .delivered)
       #expect(try await Self.keys(bench).isEmpty)
     }
   }
@@ -102,7 +102,8 @@ import Work
     #expect(try await Self.claimed(bench, "two").count == 1)
     #expect(try await bench.queue.step("x", token: "one", lease: .seconds(15), [0: .sent]) == false)
     #expect(
-      try await bench.queue.endOutbox("x", token: "two", .later(reason: "away", after: .seconds(60)), [0: .sent]))
+      try await bench.queue.endOutbox("x", token: "two", .later(reason: "away", after: .seconds(60)), [0: .sent])
+        == .later)
     #expect(try await Self.claimed(bench, "three").isEmpty)
     _ = try await bench.plain.command(["ZADD", "botburrow:outbox", "1", "x"])
     let shown = try #require(try await bench.queue.entries(.outbox).first)
@@ -122,7 +123,7 @@ import Work
     #expect(try await bench.queue.finish(lease, .delivering(after: .zero)))
     _ = try await bench.plain.command(["HSET", "botburrow:outbox:entry:x", "created", "1"])
     #expect(try await Self.claimed(bench).count == 1)
-    #expect(try await bench.queue.endOutbox("x", token: "t", .later(reason: "away", after: .zero), [:]))
+    #expect(try await bench.queue.endOutbox("x", token: "t", .later(reason: "away", after: .zero), [:]) == .dead)
     let letter = try #require(try await bench.queue.dead().first)
     #expect(letter.reason == "not delivered in 168 h; the last try: away")
     #expect(letter.raw == Array("\0 first".utf8))

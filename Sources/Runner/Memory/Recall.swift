@@ -43,7 +43,7 @@ extension Activation {
       }
       return (outcome, cancelled.isOpen)
     }
-    if isCancelled { throw ActivationFailure("the activation was cancelled", status: .cancelled) }
+    if isCancelled { throw ActivationFailure.cancelled }
     let result: SandboxResult
     switch outcome.result {
     case .success(let ended): result = ended

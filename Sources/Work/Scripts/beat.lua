@@ -3,8 +3,8 @@
 -- Result: 1; 0 where the token is stale: somebody else has the activation now, or it is over.
 -- Complexity: O(log n).
 local id = ARGV[1]
-local token, pool, runner = unpack(redis.call('HMGET', record_key(id), 'token', 'pool', 'runner'))
-if token ~= ARGV[2] or not redis.call('ZSCORE', LEASES, id) then return 0 end
+if not holds(id, ARGV[2]) then return 0 end
+local pool, runner = unpack(redis.call('HMGET', record_key(id), 'pool', 'runner'))
 local expiry = ms(now_ms() + tonumber(ARGV[3]))
 redis.call('ZADD', LEASES, expiry, id)
 redis.call('ZADD', LEASES .. ':pool:' .. pool, expiry, id)

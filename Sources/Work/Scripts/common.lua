@@ -244,11 +244,16 @@ local function end_lease(id, record, now)
   ring()
 end
 
-local function record_of(id)
-  local flat = redis.call('HGETALL', record_key(id))
-  local record = {}
-  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
-  return record
+local function hash_of(key)
+  local flat, fields = redis.call('HGETALL', key), {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+local function record_of(id) return hash_of(record_key(id)) end
+
+-- Whether this token's lease on an activation is in force.
+local function holds(id, token)
+  return redis.call('HGET', record_key(id), 'token') == token and redis.call('ZSCORE', LEASES, id)
 end
 
 -- Again, now or after delay ms; what was merged stays together.
@@ -323,6 +328,15 @@ local function count_said(agent, id, now)
   if comments + posts > 0 then redis.call('PEXPIRE', key, 2 * KEEP_MS) end
 end
 
+-- Ends the lease of an activation that has said all that it has to say.
+local function conclude(id, record, now)
+  -- Before the lease ends, which brings the agent's next work in line.
+  agent_succeeded(record.agent)
+  end_lease(id, record, now)
+  count_said(record.agent, id, now)
+  book_done(id, record, now)
+end
+
 -- Leaves an entry to whoever delivers, from delay ms on.
 local function hand_over(entry, delay, now)
   local agent, post, created = unpack(redis.call('HMGET', outbox_key(entry), 'agent', 'post', 'created'))
@@ -351,9 +365,7 @@ end
 
 -- An entry as an operator sees it: raw, pool, agent, tries, runner, reason, time.
 local function outbox_row(entry, due)
-  local fields = {}
-  local flat = redis.call('HGETALL', outbox_key(entry))
-  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  local fields = hash_of(outbox_key(entry))
   return {unsent(fields), '', fields.agent or '', fields.tries or '0', '', fields.reason or '', due}
 end
 

@@ -6,13 +6,13 @@
 -- Complexity: O(log n).
 local what, id, token, number, record = unpack(ARGV, 1, 5)
 local key = P .. 'made:' .. id
-local holds = redis.call('HGET', record_key(id), 'token') == token and redis.call('ZSCORE', LEASES, id)
+local held = holds(id, token)
 if what == 'free' then
   -- Another run may have begun meanwhile: then the number is its own.
-  if holds then redis.call('HDEL', key, number) end
+  if held then redis.call('HDEL', key, number) end
   return {'ok'}
 end
-if what ~= 'made' and not holds then return {'stale'} end
+if what ~= 'made' and not held then return {'stale'} end
 if what == 'begin' then
   local known = redis.call('HGET', key, number)
   if known then

@@ -8,25 +8,23 @@
 --         (the reply was lost) gives the same result for a minute.
 -- Complexity: O(log n + notifications) for each item of the activation, and O(parked items of the agent, at most 200).
 local id, token, outcome, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local record = record_of(id)
 local FINISHED = P .. 'finished:' .. token
-if record.token ~= token or not redis.call('ZSCORE', LEASES, id) then
-  return redis.call('GET', FINISHED) or 'stale'
-end
+if not holds(id, token) then return redis.call('GET', FINISHED) or 'stale' end
+local record = record_of(id)
 local now = now_ms()
 local result = 'done'
 local stored = redis.call('EXISTS', outbox_key(id)) == 1
 local is_over = outcome == 'done' or outcome == 'deliver' or stored
--- Before the lease ends, which brings the agent's next work in line.
 if is_over then
-  agent_succeeded(record.agent)
-elseif outcome == 'retry' or outcome == 'dead' then
-  agent_failed(record.agent, tonumber(ARGV[7]), tonumber(ARGV[8]), now)
+  conclude(id, record, now)
+else
+  -- Before the lease ends, which brings the agent's next work in line.
+  if outcome == 'retry' or outcome == 'dead' then
+    agent_failed(record.agent, tonumber(ARGV[7]), tonumber(ARGV[8]), now)
+  end
+  end_lease(id, record, now)
 end
-end_lease(id, record, now)
 if is_over then
-  count_said(record.agent, id, now)
-  book_done(id, record, now)
   if stored and outcome == 'done' then
     forget_entry(id)
     count('delivered')

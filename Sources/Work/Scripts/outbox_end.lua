@@ -13,9 +13,7 @@ if outcome == 'delivered' then
   return 'delivered'
 end
 local now = now_ms()
-local letter = {}
-local flat = redis.call('HGETALL', key)
-for i = 1, #flat, 2 do letter[flat[i]] = flat[i + 1] end
+local letter = hash_of(key)
 if outcome == 'later' then
   if now - tonumber(letter.created) < tonumber(ARGV[6]) then
     redis.call('HINCRBY', key, 'tries', 1)

@@ -7,10 +7,7 @@
 -- Complexity: O(log n + effects + notifications).
 local entry, id, token, how, agent, post, notes = unpack(ARGV, 1, 7)
 local key = outbox_key(entry)
-if how == 'leased'
-  and (redis.call('HGET', record_key(id), 'token') ~= token or not redis.call('ZSCORE', LEASES, id)) then
-  return 'stale'
-end
+if how == 'leased' and not holds(id, token) then return 'stale' end
 if redis.call('EXISTS', key) == 1 then
   if how == 'free' or redis.call('HGET', key, 'token') == token then return 'stored' end
   return 'earlier'

@@ -14,10 +14,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT'
     redis.call('ZREM', LEASES, id)
   elseif redis.call('EXISTS', outbox_key(id)) == 1 then
     -- It has said all that it has to say; the rest is delivery.
-    agent_succeeded(record.agent)
-    end_lease(id, record, now)
-    count_said(record.agent, id, now)
-    book_done(id, record, now)
+    conclude(id, record, now)
     hand_over(id, 0, now)
     requeued = requeued + 1
     count('expired')

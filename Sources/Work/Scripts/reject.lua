@@ -3,8 +3,8 @@
 -- Result: 1; 0 where the token is stale or the item isn't part of the activation, and then nothing was changed.
 -- Complexity: O(merged items + notifications of the item).
 local id, other = ARGV[1], ARGV[3]
+if not holds(id, ARGV[2]) then return 0 end
 local record = record_of(id)
-if record.token ~= ARGV[2] or not redis.call('ZSCORE', LEASES, id) then return 0 end
 local left, found = {}, false
 for i, one in ipairs(whole(id, record)) do
   if one == other and i > 1 then found = true elseif i > 1 then left[#left + 1] = one end

@@ -8,9 +8,7 @@ local id = ARGV[1]
 if end_wait(id) then return 'queued' end
 if redis.call('HGET', DEAD .. ':' .. id, 'outbox') then
   -- What the Hub refused, with the same words: nobody runs for it.
-  local letter, key, now = {}, outbox_key(id), now_ms()
-  local flat = redis.call('HGETALL', DEAD .. ':' .. id)
-  for i = 1, #flat, 2 do letter[flat[i]] = flat[i + 1] end
+  local letter, key, now = hash_of(DEAD .. ':' .. id), outbox_key(id), now_ms()
   for _, field in ipairs({'activation', 'agent', 'post', 'notes', 'n'}) do
     redis.call('HSET', key, field, letter[field])
   end
