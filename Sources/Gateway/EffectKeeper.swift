@@ -57,8 +57,9 @@ public struct KeptEffect: Sendable, Hashable {
 public protocol EffectKeeper: Sendable {
   /// Asked right before an effect is made; where nobody made it, it is kept as being sent from now on.
   func begin(_ key: String, _ effect: KeptEffect) async -> EffectBeginning
-  /// Other words are sent under a key of which it was not known whether the Hub has it. False: make nothing.
-  func resend(_ key: String, _ effect: KeptEffect) async -> Bool
+  /// Other words are sent under a key of which it was not known whether the Hub has it.
+  /// - Returns: why nothing may be made, for the agent to read; nil: it may.
+  func resend(_ key: String, _ effect: KeptEffect) async -> String?
   /// The Hub has it.
   func made(_ key: String, _ effect: KeptEffect) async
   /// Nothing was made under that key.

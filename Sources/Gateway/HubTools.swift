@@ -210,7 +210,7 @@ struct HubTools: Sendable {
           await keeper.made(key, found)
           return made(found, intended)
         }
-        guard await keeper.resend(key, intended) else { throw ToolRefusal("\(tool.rawValue): \(Self.notOurs)") }
+        if let no = await keeper.resend(key, intended) { throw ToolRefusal("\(tool.rawValue): \(no)") }
       case .refused(let sentence):
         // Nothing was made under it: a later run would count differently otherwise.
         if isNew { ledger.release(ordinal, of: slot) }
@@ -277,8 +277,6 @@ struct HubTools: Sendable {
     made.createdAt = found.created_at
     return made
   }
-
-  private static let notOurs = "another runner has this activation now; end"
 
   private static let alreadyMade: JSONValue = [
     "already_made": true,

@@ -145,23 +145,24 @@ extension LeasedOutbox: EffectKeeper {
         // What can't be read is there all the same.
         let kept = KeptEffect(parsing: record.body) ?? effect
         return record.isMade ? .made(kept) : .inDoubt(kept)
-      case .stale: return .refused("another runner has this activation now; end")
+      case .stale: return .refused(Self.notOurs)
       case .full: return .refused("this activation has made as much as it may; end now")
       }
     } catch {
       failed(error)
-      return .refused("the runner can't keep a note of it now; the same call may be repeated safely")
+      return .refused(Self.notKept)
     }
   }
 
-  func resend(_ key: String, _ effect: KeptEffect) async -> Bool {
+  func resend(_ key: String, _ effect: KeptEffect) async -> String? {
     do throws(ActivationFailure) {
-      return try await asking { () throws(RedisError) in
+      let isOurs = try await asking { () throws(RedisError) in
         try await queue.resendEffect(key, body: effect.encoded, lease: lease)
       }
+      return isOurs ? nil : Self.notOurs
     } catch {
       failed(error)
-      return false
+      return Self.notKept
     }
   }
 
@@ -181,6 +182,9 @@ extension LeasedOutbox: EffectKeeper {
       failed(error)
     }
   }
+
+  private static let notOurs = "another runner has this activation now; end"
+  private static let notKept = "the runner can't keep a note of it now; the same call may be repeated safely"
 
   private func failed(_ error: ActivationFailure) {
     services.logger.warning("effect not noted", metadata: metadata.merging(["error": "\(error)"]) { $1 })

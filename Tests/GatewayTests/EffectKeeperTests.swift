@@ -25,9 +25,9 @@ final class FakeKeeper: EffectKeeper {
       return known.isMade ? .made(known.effect) : .inDoubt(known.effect)
     }
   }
-  func resend(_ key: String, _ effect: KeptEffect) async -> Bool {
+  func resend(_ key: String, _ effect: KeptEffect) async -> String? {
     kept.withLock { $0[key] = (effect, false) }
-    return !lost.withLock { $0 }
+    return lost.withLock { $0 } ? "another runner has this activation now; end" : nil
   }
   func made(_ key: String, _ effect: KeptEffect) async { kept.withLock { $0[key] = (effect, true) } }
   func free(_ key: String) async { kept.withLock { $0[key] = nil } }
