@@ -49,7 +49,13 @@ private func run(_ trials: [Trial], _ system: System, _ standIns: [String: Model
       trial, end: ends[trial.agent] ?? .null, records: records,
       journal: standIns[trial.agent]?.entries ?? [])
     outcome.comment = try await system.comment(on: posts[trial.agent] ?? "", by: trial.agent)
-    outcome.told = try await system.consumption(trial.agent)
+    // It is delivered after the activation's end; what never comes is a wrong count.
+    let patience = ContinuousClock.now + .seconds(10)
+    repeat {
+      outcome.told = try await system.consumption(trial.agent)
+      if outcome.told == outcome.sent || outcome.wasCut && outcome.told.input > 0 { break }
+      try await Task.sleep(for: .milliseconds(100))
+    } while ContinuousClock.now < patience
     outcomes.append(outcome)
   }
   return outcomes
