@@ -135,6 +135,29 @@ import Work
     #expect(try await Self.claimed(bench).first?.effects.map(\.state) == [.sending, .ready])
   }
 
+  @Test func notificationsStayKnownAsLongAsTheirAnswerWaits() async throws {
+    let bench = try await Bench()
+    func left(_ note: String) async throws -> Int {
+      try await bench.plain.command(["PTTL", RedisArgument("botburrow:notification:\(note)")]).integer ?? 0
+    }
+    let forEver = -1
+    try await bench.push(#"{"agent_id":"a","activation_id":"x","notification_ids":["n"]}"#)
+    let lease = try await bench.lease()
+    _ = try await bench.queue.store(Self.entry(lease, notes: ["n", "m"]), lease: lease)
+    #expect(try await bench.queue.finish(lease, .delivering(after: .zero)))
+    for note in ["n", "m"] { #expect(try await left(note) == forEver) }
+    _ = try await Self.claimed(bench)
+    #expect(try await bench.queue.endOutbox("x", token: "t", .later(reason: "away", after: .zero), [:]) == .later)
+    for note in ["n", "m"] { #expect(try await left(note) == forEver) }
+    _ = try await Self.claimed(bench)
+    #expect(try await bench.queue.endOutbox("x", token: "t", .delivered, [:]) == .delivered)
+    for note in ["n", "m"] {
+      let day = try await left(note)
+      #expect((86_000_000...86_400_000).contains(day))
+      #expect(try await bench.queue.notificationStates([note])[note] == .done(activationID: "x"))
+    }
+  }
+
   @Test func aFactIsKeptWhoeverHasTheLease() async throws {
     let bench = try await Bench()
     try await bench.push(#"{"agent_id":"a","activation_id":"x"}"#)

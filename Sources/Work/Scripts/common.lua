@@ -337,22 +337,40 @@ local function conclude(id, record, now)
   book_done(id, record, now)
 end
 
--- Leaves an entry to whoever delivers, from delay ms on.
+-- Marks the notifications of an entry; those of other activations are left alone. keep: ms, or nil: until it is marked again.
+local function note_entry(notes, activation, state, keep)
+  for _, nid in ipairs(cjson.decode(notes)) do
+    local key = P .. 'notification:' .. nid
+    local owner = redis.call('GET', key)
+    if not owner or string.sub(owner, -#activation - 1) == ':' .. activation then
+      redis.call('SET', key, state .. ':' .. activation)
+      if keep then redis.call('PEXPIRE', key, keep) end
+    end
+  end
+end
+
+-- Leaves an entry to whoever delivers, from delay ms on. As long as it waits, the Hub may call its notifications unread: they stay known.
 local function hand_over(entry, delay, now)
-  local agent, post, created = unpack(redis.call('HMGET', outbox_key(entry), 'agent', 'post', 'created'))
+  local agent, post, created, notes, activation =
+    unpack(redis.call('HMGET', outbox_key(entry), 'agent', 'post', 'created', 'notes', 'activation'))
   redis.call('HDEL', outbox_key(entry), 'token')
   redis.call('ZADD', OUTBOX, ms(now + delay), entry)
   redis.call('ZADD', OUTBOX_SINCE, created, entry)
+  note_entry(notes, activation, 'done')
   -- What an agent's next activation has to wait for: an answer that is not in its thread yet.
   if post ~= '' then redis.call('HSET', P .. 'outbox:agent:' .. agent, entry, post) end
 end
 
-local function forget_entry(entry)
-  local agent = redis.call('HGET', outbox_key(entry), 'agent')
+-- Delivered, or a dead letter now: it waits no more.
+local function forget_entry(entry, state, keep)
+  local agent, notes, activation = unpack(redis.call('HMGET', outbox_key(entry), 'agent', 'notes', 'activation'))
   redis.call('DEL', outbox_key(entry))
   redis.call('ZREM', OUTBOX, entry)
   redis.call('ZREM', OUTBOX_SINCE, entry)
-  if agent then redis.call('HDEL', P .. 'outbox:agent:' .. agent, entry) end
+  if agent then
+    redis.call('HDEL', P .. 'outbox:agent:' .. agent, entry)
+    note_entry(notes, activation, state, keep)
+  end
 end
 
 -- The first effect that the Hub has not, of a hash by fields; '' where it has all.
@@ -367,17 +385,6 @@ end
 local function outbox_row(entry, due)
   local fields = hash_of(outbox_key(entry))
   return {unsent(fields), '', fields.agent or '', fields.tries or '0', '', fields.reason or '', due}
-end
-
--- Marks the notifications of an entry; those of other activations are left alone.
-local function note_entry(notes, activation, state, keep)
-  for _, nid in ipairs(cjson.decode(notes)) do
-    local key = P .. 'notification:' .. nid
-    local owner = redis.call('GET', key)
-    if not owner or string.sub(owner, -#activation - 1) == ':' .. activation then
-      redis.call('SET', key, state .. ':' .. activation, 'PX', keep)
-    end
-  end
 end
 
 local function is_leader(fence) return redis.call('GET', 'coordinator:leader') == fence end

@@ -26,7 +26,7 @@ else
 end
 if is_over then
   if stored and outcome == 'done' then
-    forget_entry(id)
+    forget_entry(id, 'done', KEEP_MS)
     count('delivered')
   elseif stored then
     hand_over(id, outcome == 'deliver' and tonumber(ARGV[5]) or 0, now)

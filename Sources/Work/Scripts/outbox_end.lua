@@ -8,7 +8,7 @@ local key = outbox_key(entry)
 if redis.call('HGET', key, 'token') ~= token then return 'stale' end
 for i = 7, #ARGV, 2 do redis.call('HSET', key, 's' .. ARGV[i], ARGV[i + 1]) end
 if outcome == 'delivered' then
-  forget_entry(entry)
+  forget_entry(entry, 'done', KEEP_MS)
   count('delivered')
   return 'delivered'
 end
@@ -34,7 +34,6 @@ for field, value in pairs(letter) do
   end
 end
 -- Unread in the Hub: neither queued again by itself nor forgotten.
-if raw ~= '' then note_entry(letter.notes, letter.activation, 'dead', DEAD_MS) end
-forget_entry(entry)
+if raw == '' then forget_entry(entry, 'done', KEEP_MS) else forget_entry(entry, 'dead', DEAD_MS) end
 count('refused')
 return 'dead'

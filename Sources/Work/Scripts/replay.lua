@@ -20,7 +20,6 @@ if redis.call('HGET', DEAD .. ':' .. id, 'outbox') then
   end
   redis.call('LREM', DEAD, 1, id)
   redis.call('DEL', DEAD .. ':' .. id)
-  note_entry(letter.notes, letter.activation, 'done', KEEP_MS)
   hand_over(id, 0, now)
   count('replayed')
   return 'queued'
