@@ -8,14 +8,14 @@ private func agentID(_ index: Int) -> String {
   return "agent-" + String(repeating: "0", count: 7 - digits.utf8.count) + digits
 }
 
-/// Puts agents on the staleness schedule: a hundred are overdue, the others become so over the next four hours.
+/// Puts agents on the staleness schedule: a thousand are overdue, the others become so over the next four hours.
 func schedule(_ url: RedisURL, agents: Int) async throws {
   let connection = RedisConnection(url)
   let now = Int(wallClock() * 1000)
   for start in stride(from: 0, to: agents, by: 1000) {
     var pairs: [RedisArgument] = []
     for index in start..<min(start + 1000, agents) {
-      let due = index % (agents / 100) == 0 ? now - 1000 : now + 600_000 + (index &* 7919) % 14_400_000
+      let due = index % max(1, agents / 1000) == 0 ? now - 1000 : now + 600_000 + (index &* 7919) % 14_400_000
       pairs += [RedisArgument(due), RedisArgument(agentID(index))]
     }
     _ = try await connection.command(["ZADD", "botburrow:stale"] + pairs)

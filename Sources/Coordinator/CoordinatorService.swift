@@ -133,8 +133,10 @@ public final class CoordinatorService: Sendable {
 
   private func exploreWhileLeading() async {
     while !Task.isCancelled, let fence = leader.fence {
+      let next = ContinuousClock.now + timing.stalenessInterval
       do {
         try await explore(fence)
+        try await readAhead()
       } catch let error as RedisError {
         redisFailed(error)
       } catch is Deposed {
@@ -142,7 +144,7 @@ public final class CoordinatorService: Sendable {
       } catch {
         logger.warning("the staleness schedule was not looked at", metadata: ["error": "\(error)"])
       }
-      await pause(timing.stalenessInterval)
+      await pause(until: next)
     }
   }
 

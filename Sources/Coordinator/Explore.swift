@@ -27,6 +27,7 @@ extension CoordinatorService {
     decisions = zip(due.agents, decisions).map { $1.within(budgets[$0.agentID], now: due.now) }
     var later: [(agentID: String, at: Double)] = []
     var gone: [String] = []
+    var proposals: [Proposal] = []
     for (agent, decision) in zip(due.agents, decisions) {
       switch decision {
       case .later(let at): later.append((agent.agentID, at))
@@ -34,13 +35,28 @@ extension CoordinatorService {
       case .explore(let nextDue):
         let item = WorkItem(
           activationID: makeID(), agentID: agent.agentID, taskType: .exploration, priority: .low, createdAt: now())
-        try await enqueue(
-          item, pool: assign(.exploration, rooms: &rooms), fence: fence, nextDue: nextDue, decidedAt: due.now)
+        proposals.append(
+          Proposal(item: item, pool: assign(.exploration, rooms: &rooms), nextDue: nextDue, decidedAt: due.now))
       }
     }
+    try await enqueue(proposals, fence: fence)
     guard try await queue.reschedule(later, fence: fence), try await queue.unschedule(gone, fence: fence) else {
       throw Deposed()
     }
+  }
+
+  /// Has the definitions and budgets of the agents at hand that the next look will be about, so that a look waits for nothing but
+  /// Redis. What could not be read ahead is read when it is needed.
+  /// - Throws: `RedisError`.
+  func readAhead() async throws {
+    let started = ContinuousClock.now
+    let room = explorationRoom(queued: 0, maxConcurrent: configuration.coordinator.maxConcurrentActivations)
+    // An agent that comes due while the next look begins is among them.
+    let ids = try await queue.upcoming(room, ahead: timing.stalenessInterval * 2)
+    if ids.isEmpty { return }
+    let known = await cache.agents(ids)
+    _ = await budgets.states(of: ids.filter { threshold(of: known[$0]) != nil })
+    metrics.set("botburrow_staleness_read_ahead_seconds", to: started.duration(to: .now) / .seconds(1))
   }
 
   /// In seconds; nil where the agent doesn't explore or nothing is known of it.

@@ -131,10 +131,9 @@ extension CoordinatorService {
     var queued = 0
     if !answers.isEmpty {
       var rooms = try await self.rooms()
-      for item in workItems(answers, now: now(), makeID: makeID)
-      where try await enqueue(item, pool: assign(.notification, rooms: &rooms), fence: fence) {
-        queued += 1
-      }
+      let proposals = workItems(answers, now: now(), makeID: makeID)
+        .map { Proposal(item: $0, pool: assign(.notification, rooms: &rooms)) }
+      queued = try await enqueue(proposals, fence: fence)
     }
     state.withLock { $0.lastPollAt = now() }
     for start in stride(from: 0, to: read.count, by: 100) {
@@ -149,25 +148,23 @@ extension CoordinatorService {
     Coordinator.rooms(try await queue.status(), slots: slots(configuration.runners))
   }
 
-  /// - Returns: whether it was queued; false: it is known already.
+  /// - Returns: how many were queued; the others are known already.
+  /// - Throws: `RedisError`, `Deposed`.
   @discardableResult
-  func enqueue(
-    _ item: WorkItem, pool: Pool, fence: Fence, nextDue: Double? = nil, decidedAt: Double? = nil
-  ) async throws -> Bool {
-    switch try await queue.enqueue(item, pool: pool, fence: fence, nextDue: nextDue, decidedAt: decidedAt) {
-    case .duplicate: return false
-    case .fenced: throw Deposed()
-    case .queued:
-      metrics.increment(
-        "botburrow_assigned_total", [("pool", pool.rawValue), ("task_type", item.taskType.rawValue)])
+  func enqueue(_ proposals: [Proposal], fence: Fence) async throws -> Int {
+    let outcomes = try await queue.enqueue(proposals, fence: fence)
+    for (proposal, outcome) in zip(proposals, outcomes) where outcome == .queued {
+      let (item, pool) = (proposal.item, proposal.pool.rawValue)
+      metrics.increment("botburrow_assigned_total", [("pool", pool), ("task_type", item.taskType.rawValue)])
       logger.info(
         "work was queued",
         metadata: [
-          "activation_id": "\(item.activationID ?? "")", "agent_id": "\(item.agentID)", "pool": "\(pool.rawValue)",
+          "activation_id": "\(item.activationID ?? "")", "agent_id": "\(item.agentID)", "pool": "\(pool)",
           "task_type": "\(item.taskType.rawValue)", "epoch": "\(fence.epoch)",
         ])
-      return true
     }
+    if outcomes.contains(.fenced) { throw Deposed() }
+    return outcomes.count { $0 == .queued }
   }
 
   /// An entry that stays unreadable comes with every poll: it is logged and counted when it appears.

@@ -64,6 +64,9 @@ public struct MetricDescription: Sendable {
       "botburrow_resting_agents", .gauge, "Agents that rest after failures in a row: open circuit breakers."),
     .init("botburrow_trial_agents", .gauge, "Agents that rested and have one trial: half-open circuit breakers."),
     .init("botburrow_retries", .gauge, "Work items that wait for their next attempt."),
+    .init(
+      "botburrow_staleness_read_ahead_seconds", .gauge,
+      "How long it took to read what the next look at the staleness schedule is about."),
     .init("botburrow_staleness_tick_seconds", .gauge, "How long the last look at the staleness schedule took."),
     .init("botburrow_staleness_debt", .gauge, "Agents whose exploration is overdue."),
     .init("botburrow_leader", .gauge, "1 where this coordinator leads, else 0."),

@@ -10,8 +10,27 @@ public struct Fence: Sendable, Hashable {
   public init(value: String) { self.value = value }
 }
 
+/// An item that a leader wants queued.
+public struct Proposal: Sendable, Hashable {
+  /// Must have an activation id.
+  public var item: WorkItem
+  /// Whose list.
+  public var pool: Pool
+  /// When its agent is to be explored next, seconds since 1970; for explorations only.
+  public var nextDue: Double?
+  /// `DueAgents.now` of the look at the schedule; an agent that was active since then isn't queued.
+  public var decidedAt: Double?
+  /// Makes one.
+  public init(item: WorkItem, pool: Pool, nextDue: Double? = nil, decidedAt: Double? = nil) {
+    self.item = item
+    self.pool = pool
+    self.nextDue = nextDue
+    self.decidedAt = decidedAt
+  }
+}
+
 /// What became of an item that the coordinator wanted queued.
-public enum EnqueueOutcome: Sendable, Hashable {
+public enum EnqueueOutcome: String, Sendable, Hashable {
   case queued
   /// One of its notifications, or an exploration of its agent, is queued, runs, or is over.
   case duplicate
@@ -85,32 +104,45 @@ extension WorkQueue {
     return said
   }
 
-  /// Puts an item at the tail of a pool's list, unless one of its notifications (or an exploration of its agent) is known already.
-  /// - Parameters:
-  ///   - item: must have an activation id.
-  ///   - nextDue: when its agent is to be explored next, seconds since 1970; for explorations only.
-  ///   - decidedAt: `DueAgents.now` of the look at the schedule; an agent that was active since then isn't queued.
-  public func enqueue(
-    _ item: WorkItem, pool: Pool, fence: Fence, nextDue: Double? = nil, decidedAt: Double? = nil
-  ) async throws(RedisError) -> EnqueueOutcome {
+  /// Puts items at the tail of pools' lists, in this order, each unless one of its notifications (or an exploration of its agent)
+  /// is known already.
+  /// - Returns: one outcome for each; from the first `.fenced` on, all are that.
+  public func enqueue(_ proposals: [Proposal], fence: Fence) async throws(RedisError) -> [EnqueueOutcome] {
+    var outcomes: [EnqueueOutcome] = []
+    // A script holds up everybody else.
+    for start in stride(from: 0, to: proposals.count, by: 100) {
+      let part = proposals[start..<min(start + 100, proposals.count)]
+      var arguments = [RedisArgument(fence.value), RedisArgument(options.notificationMemory.milliseconds)]
+      for proposal in part { arguments += try self.arguments(proposal) }
+      let reply = try await connection.script(Scripts.enqueue, arguments: arguments)
+      if reply.string == "fenced" {
+        return outcomes + Array(repeating: .fenced, count: proposals.count - outcomes.count)
+      }
+      let words = reply.array?.compactMap { $0.string.flatMap(EnqueueOutcome.init) } ?? []
+      guard words.count == part.count else { throw unexpected("enqueue", reply) }
+      outcomes += words
+    }
+    return outcomes
+  }
+
+  /// Puts one item at the tail of a pool's list.
+  public func enqueue(_ item: WorkItem, pool: Pool, fence: Fence) async throws(RedisError) -> EnqueueOutcome {
+    try await enqueue([Proposal(item: item, pool: pool)], fence: fence).first ?? .duplicate
+  }
+
+  private func arguments(_ proposal: Proposal) throws(RedisError) -> [RedisArgument] {
+    let item = proposal.item
     let raw: [UInt8]
     do { raw = try item.encoded() } catch {
       throw RedisError(kind: .unexpected, operation: "enqueue", endpoint: url.endpoint, reason: error.description)
     }
-    let reply = try await connection.script(
-      Scripts.enqueue,
-      arguments: [
-        RedisArgument(fence.value), RedisArgument(pool.rawValue), RedisArgument(item.activationID ?? makeID()),
-        RedisArgument(item.agentID), RedisArgument(item.taskType.rawValue), RedisArgument(raw),
-        RedisArgument(nextDue.map { Int($0 * 1000) } ?? 0), RedisArgument(options.notificationMemory.milliseconds),
-        RedisArgument(decidedAt.map { Int(($0 * 1000).rounded()) } ?? 0),
-      ] + item.notificationIDs.map { RedisArgument($0) })
-    switch reply.string {
-    case "queued": return .queued
-    case "duplicate": return .duplicate
-    case "fenced": return .fenced
-    default: throw unexpected("enqueue", reply)
-    }
+    return [
+      RedisArgument(proposal.pool.rawValue), RedisArgument(item.activationID ?? makeID()), RedisArgument(item.agentID),
+      RedisArgument(item.taskType.rawValue), RedisArgument(raw),
+      RedisArgument(proposal.nextDue.map { Int($0 * 1000) } ?? 0),
+      RedisArgument(proposal.decidedAt.map { Int(($0 * 1000).rounded()) } ?? 0),
+      RedisArgument(item.notificationIDs.count),
+    ] + item.notificationIDs.map { RedisArgument($0) }
   }
 
   /// What is known of these notifications; an unknown one is missing in the answer. Those whose item is in the dead letters are
@@ -195,6 +227,14 @@ extension WorkQueue {
         DueAgent(agentID: agent, due: at / 1000, lastActivated: fields[index + 2].integer.map { Double($0) / 1000 }))
     }
     return due
+  }
+
+  /// The agents that `takeDue` will give next: those that are overdue, and those that will be within `ahead`. Anybody may ask.
+  public func upcoming(_ count: Int, ahead: Duration) async throws(RedisError) -> [String] {
+    let reply = try await connection.script(
+      Scripts.upcoming, arguments: [RedisArgument(count), RedisArgument(ahead.milliseconds)])
+    guard let ids = reply.array else { throw unexpected("upcoming", reply) }
+    return ids.compactMap(\.string)
   }
 
   private func schedule(

@@ -11,6 +11,7 @@ enum Scripts {
   static let schedule = script(PackageResources.schedule_lua)
   static let unscheduled = script(PackageResources.unscheduled_lua)
   static let takeDue = script(PackageResources.take_due_lua)
+  static let upcoming = script(PackageResources.upcoming_lua)
   static let status = script(PackageResources.status_lua)
   static let dead = script(PackageResources.dead_lua)
   static let pause = script(PackageResources.pause_lua)

@@ -150,7 +150,8 @@ final class LogBook: Sendable {
     }
 
     func service(
-      _ definitions: [String: AgentDefinition?], ttl: Duration = .seconds(10), poll: Duration = .milliseconds(20)
+      _ definitions: [String: AgentDefinition?], ttl: Duration = .seconds(10), poll: Duration = .milliseconds(20),
+      staleness: Duration = .milliseconds(20)
     ) -> CoordinatorService {
       var configuration = Configuration()
       configuration.coordinator.pollInterval = poll
@@ -159,7 +160,7 @@ final class LogBook: Sendable {
       timing.leaderTTL = ttl
       timing.campaignInterval = .milliseconds(20)
       timing.maintenanceInterval = .milliseconds(20)
-      timing.stalenessInterval = .milliseconds(20)
+      timing.stalenessInterval = staleness
       timing.censusInterval = .milliseconds(20)
       return CoordinatorService(
         configuration: configuration, queue: WorkQueue(server.url), hub: hub, definitions: Definitions(definitions),
@@ -382,6 +383,27 @@ final class LogBook: Sendable {
         return due / 1000 > WallClock.now + 3600
       }
       #expect(try await bench.queue.status().counts["enqueued"] == 1)
+    }
+  }
+
+  @Test func theNextLookIsReadAhead() async throws {
+    let bench = try await Bench()
+    let plain = RedisConnection(bench.server.url)
+    let soon = Int((WallClock.now + 3600) * 1000)
+    _ = try await plain.command(["ZADD", "botburrow:stale", RedisArgument(soon), "active"])
+    _ = try await plain.command(["ZADD", "botburrow:stale", RedisArgument(soon * 2), "rested"])
+    let definitions = [
+      "rested": Definitions.agent("rested", explores: true), "active": Definitions.agent("active", explores: true),
+    ]
+    // One look in this test, which comes an hour before the next.
+    try await running([bench.service(definitions, staleness: .seconds(3600))]) {
+      try await bench.until("it was read") {
+        bench.metrics.exposition().contains("\nbotburrow_staleness_read_ahead_seconds ")
+      }
+      // Of the agent that is far from being due nothing was asked.
+      #expect(bench.hub.state.withLock { $0.budgetCalls } == 1)
+      #expect(try await bench.queue.status().counts["enqueued"] == nil)
+      #expect(try await plain.command(["ZSCORE", "botburrow:stale", "active"]).string == "\(soon)")
     }
   }
 }

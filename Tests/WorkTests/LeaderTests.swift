@@ -131,13 +131,14 @@ import Work
     // One exploration per agent at a time.
     let one = Self.item("x", agent: "a", task: .exploration)
     let two = Self.item("y", agent: "a", task: .exploration)
-    #expect(try await bench.queue.enqueue(one, pool: .exploration, fence: fence, nextDue: far) == .queued)
-    #expect(try await bench.queue.enqueue(two, pool: .exploration, fence: fence, nextDue: far) == .duplicate)
+    let both = [one, two].map { Proposal(item: $0, pool: .exploration, nextDue: far) }
+    #expect(try await bench.queue.enqueue(both, fence: fence) == [EnqueueOutcome.queued, .duplicate])
     try await bench.queue.finish(try await bench.lease([.exploration]), .done)
-    #expect(try await bench.queue.enqueue(two, pool: .exploration, fence: fence, nextDue: 1) == .queued)
-    let again = try #require(try await bench.queue.takeDue(5, fence: fence)?.agents.first)
-    #expect(again.agentID == "a")
-    #expect(abs((again.lastActivated ?? 0) - (try await bench.queue.takeDue(0, fence: fence)?.now ?? 1)) < 60)
+    let again = Proposal(item: two, pool: .exploration, nextDue: 1)
+    #expect(try await bench.queue.enqueue([again], fence: fence) == [EnqueueOutcome.queued])
+    let taken = try #require(try await bench.queue.takeDue(5, fence: fence)?.agents.first)
+    #expect(taken.agentID == "a")
+    #expect(abs((taken.lastActivated ?? 0) - (try await bench.queue.takeDue(0, fence: fence)?.now ?? 1)) < 60)
     #expect(try await bench.queue.unschedule(["a", "b"], fence: fence))
     #expect(try await bench.queue.unscheduled(["a", "b", "c", "later"]) == ["a", "b"])
     // Those that don't explore are known too, for a while.
