@@ -34,16 +34,14 @@ local function new_id()
   return h:sub(1, 8) .. '-' .. h:sub(9, 12) .. '-8' .. h:sub(14, 16) .. '-a' .. h:sub(18, 20) .. '-' .. h:sub(21, 32)
 end
 
--- The id of an item, or nil where it is a copy of one that runs, waits or is done.
+-- The id of an item, and what is known of it (state, attempt, batch); nil where it is a copy of one that runs, waits or is done.
 local function admit(item, raw)
-  local id = item.activation_id
-  if not id then
-    return redis.call('RPOP', P .. 'adopted:' .. redis.sha1hex(raw)) or new_id()
+  local id = item.activation_id or redis.call('RPOP', P .. 'adopted:' .. redis.sha1hex(raw)) or new_id()
+  local known = redis.call('HMGET', record_key(id), 'state', 'attempt', 'batch')
+  if item.activation_id then
+    if known[1] and known[1] ~= 'queued' or redis.call('ZSCORE', DONE, id) then return nil end
   end
-  if redis.call('ZSCORE', LEASES, id) or redis.call('ZSCORE', DONE, id) then return nil end
-  local state = redis.call('HGET', record_key(id), 'state')
-  if state == 'parked' or state == 'retry' or state == 'merged' then return nil end
-  return id
+  return id, known
 end
 
 -- Takes the notifications that nobody owns; false where all belong to other activations.
@@ -63,8 +61,7 @@ end
 
 -- Takes the items behind a claimed one that were put there to be done with it. The attempt is the highest of all: being merged
 -- makes nothing live longer.
-local function gather(pool, id, agent, attempt)
-  local batch = redis.call('HGET', record_key(id), 'batch')
+local function gather(pool, id, agent, attempt, batch)
   local found, ids = {}, {}
   if not batch then return found, attempt end
   while #ids < MERGE_MAX - 1 do
@@ -132,26 +129,27 @@ for _, pool in ipairs(in_turn()) do
     if not item then
       bury('', raw, pool, '', '0', reason, now)
     else
-      local id = admit(item, raw)
+      local id, known = admit(item, raw)
       if not id or not own_notifications(item, id) then
         count('duplicate')
       else
         local key = record_key(id)
-        local attempt = redis.call('HGET', key, 'attempt') or ms(item.attempt or 0)
-        redis.call('HSET', key, 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'attempt', attempt)
+        local attempt = known[2] or ms(item.attempt or 0)
         local holder = redis.call('HGET', BUSY, item.agent_id)
         if (holder and redis.call('ZSCORE', LEASES, holder)) or is_held(item.agent_id, now) then
+          redis.call('HSET', key, 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'attempt', attempt)
           park(id, item, pool, now)
         else
-          redis.call('HSET', key, 'state', 'leased', 'runner', runner, 'token', token, 'claimed', ms(now), 'kin', id)
-          redis.call('PERSIST', key)
+          redis.call('HSET', key, 'raw', raw, 'pool', pool, 'agent', item.agent_id, 'attempt', attempt,
+            'state', 'leased', 'runner', runner, 'token', token, 'claimed', ms(now), 'kin', id)
+          if known[1] then redis.call('PERSIST', key) end
           local expiry = ms(now + lease)
           redis.call('ZADD', LEASES, expiry, id)
           redis.call('ZADD', LEASES .. ':pool:' .. pool, expiry, id)
           redis.call('ZADD', LEASES .. ':runner:' .. runner, expiry, id)
           redis.call('HSET', BUSY, item.agent_id, id)
           local merged
-          merged, attempt = gather(pool, id, item.agent_id, attempt)
+          merged, attempt = gather(pool, id, item.agent_id, attempt, known[3])
           note_turn(pool)
           count('claimed')
           return {'OK', id, pool, raw, attempt, item.agent_id, merged}

@@ -231,17 +231,24 @@ local function bury(id, raw, pool, agent, attempt, reason, now, record)
   count('dead')
 end
 
--- Ends the lease of an activation, whoever holds it: slots free, agent free, its next items back in line.
-local function end_lease(id, record, now)
+-- Frees the slots and the agent of an activation that is over, whose record goes: the agent's next items are back in line.
+local function free(id, record, now)
   redis.call('ZREM', LEASES, id)
   redis.call('ZREM', LEASES .. ':pool:' .. record.pool, id)
   redis.call('ZREM', LEASES .. ':runner:' .. record.runner, id)
-  redis.call('HDEL', record_key(id), 'token')
   if redis.call('HGET', BUSY, record.agent) == id then
     redis.call('HDEL', BUSY, record.agent)
-    if not is_held(record.agent, now) then unpark(record.agent) end
+    if redis.call('EXISTS', P .. 'parked:' .. record.agent) == 1 and not is_held(record.agent, now) then
+      unpark(record.agent)
+    end
   end
   ring()
+end
+
+-- Ends the lease of an activation, whoever holds it: the same, and its record stays.
+local function end_lease(id, record, now)
+  redis.call('HDEL', record_key(id), 'token')
+  free(id, record, now)
 end
 
 local function hash_of(key)
@@ -251,10 +258,8 @@ local function hash_of(key)
 end
 local function record_of(id) return hash_of(record_key(id)) end
 
--- Whether this token's lease on an activation is in force.
-local function holds(id, token)
-  return redis.call('HGET', record_key(id), 'token') == token and redis.call('ZSCORE', LEASES, id)
-end
+-- Whether this token's lease on an activation is in force: a record has a token as long as it has a lease.
+local function holds(id, token) return redis.call('HGET', record_key(id), 'token') == token end
 
 -- Again, now or after delay ms; what was merged stays together.
 local function put_off(id, record, reason, delay, now)
@@ -281,10 +286,12 @@ local function book_done(id, record, now)
     if redis.call('GET', exploration) == one then redis.call('DEL', exploration) end
     count('done')
   end
-  redis.call('ZREMRANGEBYSCORE', DONE, '-inf', ms(now - KEEP_MS))
-  redis.call('ZREMRANGEBYRANK', DONE, 0, -DONE_MAX - 1)
+  -- Now and then is enough.
+  if now % 16 == 0 then
+    redis.call('ZREMRANGEBYSCORE', DONE, '-inf', ms(now - KEEP_MS))
+    redis.call('ZREMRANGEBYRANK', DONE, 0, -DONE_MAX - 1)
+  end
   redis.call('HSET', P .. 'activated', record.agent, ms(now))
-  redis.call('PEXPIRE', P .. 'made:' .. id, KEEP_MS)
 end
 
 -- A retry whose time has come, or that is brought forward. False where there is none.
@@ -315,25 +322,27 @@ local function outbox_key(entry) return P .. 'outbox:entry:' .. entry end
 
 -- What an agent says on a day (UTC, days since 1970): the answer of its activation, and what it made in the Hub by itself.
 local function said_key(now) return P .. 'said:' .. ms(math.floor(now / 86400000)) end
-local function count_said(agent, id, now)
+local function count_said(agent, id, stored, now)
   local comments, posts = 0, 0
-  local answered = redis.call('HGET', outbox_key(id), 'post')
+  local answered = stored and redis.call('HGET', outbox_key(id), 'post')
   if answered and answered ~= '' then comments = 1 end
-  for _, made in ipairs(redis.call('HVALS', P .. 'made:' .. id)) do
-    if string.find(made, '"kind":"post"', 1, true) then posts = posts + 1 else comments = comments + 1 end
+  local made = redis.call('HVALS', P .. 'made:' .. id)
+  for _, one in ipairs(made) do
+    if string.find(one, '"kind":"post"', 1, true) then posts = posts + 1 else comments = comments + 1 end
   end
+  if #made > 0 then redis.call('PEXPIRE', P .. 'made:' .. id, KEEP_MS) end
   local key = said_key(now)
   if comments > 0 then redis.call('HINCRBY', key, agent .. ' comments', comments) end
   if posts > 0 then redis.call('HINCRBY', key, agent .. ' posts', posts) end
   if comments + posts > 0 then redis.call('PEXPIRE', key, 2 * KEEP_MS) end
 end
 
--- Ends the lease of an activation that has said all that it has to say.
-local function conclude(id, record, now)
+-- Ends the lease of an activation that has said all that it has to say. stored: whether the outbox has an entry of it.
+local function conclude(id, record, stored, now)
   -- Before the lease ends, which brings the agent's next work in line.
   agent_succeeded(record.agent)
-  end_lease(id, record, now)
-  count_said(record.agent, id, now)
+  free(id, record, now)
+  count_said(record.agent, id, stored, now)
   book_done(id, record, now)
 end
 

@@ -9,14 +9,14 @@
 -- Complexity: O(log n + notifications) for each item of the activation, and O(parked items of the agent, at most 200).
 local id, token, outcome, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local FINISHED = P .. 'finished:' .. token
-if not holds(id, token) then return redis.call('GET', FINISHED) or 'stale' end
 local record = record_of(id)
+if record.token ~= token then return redis.call('GET', FINISHED) or 'stale' end
 local now = now_ms()
 local result = 'done'
 local stored = redis.call('EXISTS', outbox_key(id)) == 1
 local is_over = outcome == 'done' or outcome == 'deliver' or stored
 if is_over then
-  conclude(id, record, now)
+  conclude(id, record, stored, now)
 else
   -- Before the lease ends, which brings the agent's next work in line.
   if outcome == 'retry' or outcome == 'dead' then

@@ -14,7 +14,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT'
     redis.call('ZREM', LEASES, id)
   elseif redis.call('EXISTS', outbox_key(id)) == 1 then
     -- It has said all that it has to say; the rest is delivery.
-    conclude(id, record, now)
+    conclude(id, record, true, now)
     hand_over(id, 0, now)
     requeued = requeued + 1
     count('expired')
