@@ -8,6 +8,8 @@ public struct Configuration: Sendable, Hashable {
     public var staleThreshold: Duration = .seconds(4 * 3600)
     /// Activations under way at once, over all runners of all hosts.
     public var maxConcurrentActivations = 50
+    /// An activation in which nothing happens for so long is told of as stuck.
+    public var stuckAfter: Duration = .seconds(120)
     /// The defaults.
     public init() {}
   }

@@ -47,6 +47,8 @@ extension Configuration {
       "stale_threshold", .duration(in: .seconds(1) ... .seconds(365 * 86400)), default: coordinator.staleThreshold)
     coordinator.maxConcurrentActivations = reader.value(
       "max_concurrent_activations", .int(in: 1...100_000), default: coordinator.maxConcurrentActivations)
+    coordinator.stuckAfter = reader.value(
+      "stuck_after", .duration(in: .seconds(10) ... .seconds(86400)), default: coordinator.stuckAfter)
     return coordinator
   }
 

@@ -31,7 +31,16 @@ public func rooms(_ status: WorkStatus, slots: [Pool: Int]) -> [Pool: PoolRoom] 
   return rooms
 }
 
-/// Slots as the configuration counts them. A file that names no pools means one runner of each.
+/// Slots of the runners that take work now; nil where none does.
+public func slots(_ runners: [RunnerEntry]) -> [Pool: Int]? {
+  let serving = runners.filter { $0.state == .serving }
+  if serving.isEmpty { return nil }
+  var slots = Dictionary(uniqueKeysWithValues: Pool.allCases.map { ($0, 0) })
+  for runner in serving { slots[runner.identity.pool, default: 0] += runner.identity.slots }
+  return slots
+}
+
+/// Slots as the configuration counts them, for where no runner takes work. A file that names no pools means one runner of each.
 public func slots(_ runners: [String: Configuration.RunnerPool]) -> [Pool: Int] {
   var slots: [Pool: Int] = [:]
   for pool in Pool.allCases {

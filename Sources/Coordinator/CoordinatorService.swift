@@ -8,7 +8,8 @@ import Synchronization
 import Work
 
 /// One coordinator: campaigns for the leader's lock and, while it leads, polls the Hub, queues work and keeps the staleness
-/// schedule. Leading or not, it puts back work whose runner died and shows the queue's depth.
+/// schedule. Leading or not, it puts back work whose runner died, and shows the queue's depth and what is wrong with runners and
+/// activations.
 ///
 /// Everything that must survive it is in Redis; several may run, and one leads. Nothing that the Hub, Redis or a definition does
 /// ends `run()`: errors are logged with their sentence, counted, and tried again.
@@ -21,6 +22,8 @@ public final class CoordinatorService: Sendable {
     public var campaignInterval: Duration = .seconds(1)
     /// How often expired leases are looked for and gauges are set.
     public var maintenanceInterval: Duration = .seconds(1)
+    /// How often runners and activations are looked at.
+    public var watchInterval: Duration = .seconds(5)
     /// How often the staleness schedule is looked at.
     public var stalenessInterval: Duration = .seconds(10)
     /// The shortest rest between two walks through the definitions; a rest is at least ten times as long as the walk was.
@@ -92,6 +95,7 @@ public final class CoordinatorService: Sendable {
       }
       group.addTask { for await _ in terms { await self.lead() } }
       group.addTask { await self.maintain() }
+      group.addTask { await self.watch() }
     }
     do { try await leader.resign() } catch {
       logger.warning("leadership was not handed over; it runs out by itself", metadata: ["error": "\(error)"])

@@ -9,7 +9,7 @@ extension CoordinatorService {
     let started = ContinuousClock.now
     defer { metrics.set("botburrow_staleness_tick_seconds", to: started.duration(to: .now) / .seconds(1)) }
     let status = try await queue.status()
-    var rooms = Coordinator.rooms(status, slots: slots(configuration.runners))
+    var rooms = try await self.rooms(status)
     let room = explorationRoom(
       queued: status.pools[.exploration]?.queued ?? 0,
       maxConcurrent: configuration.coordinator.maxConcurrentActivations)

@@ -144,8 +144,12 @@ extension CoordinatorService {
   }
 
   /// What each pool has room for now.
-  func rooms() async throws -> [Pool: PoolRoom] {
-    Coordinator.rooms(try await queue.status(), slots: slots(configuration.runners))
+  func rooms() async throws -> [Pool: PoolRoom] { try await rooms(try await queue.status()) }
+
+  /// The same with a status that is at hand.
+  func rooms(_ status: WorkStatus) async throws -> [Pool: PoolRoom] {
+    let live = slots(try await queue.runners().runners)
+    return Coordinator.rooms(status, slots: live ?? slots(configuration.runners))
   }
 
   /// - Returns: how many were queued; the others are known already.

@@ -10,6 +10,8 @@ public final class ModelSession: Sendable {
     var costUSD = 0.0
     var hasEstimate = false
     var underWay = 0
+    /// Calls that were made and are over.
+    var calls = 0
     /// The last call that is over.
     var last: ModelCallRecord?
     /// The first that the budget denied.
@@ -71,6 +73,8 @@ public final class ModelSession: Sendable {
   public var usage: ModelUsage { state.withLock { $0.usage } }
   /// By the price table, US dollars.
   public var costUSD: Double { state.withLock { $0.costUSD } }
+  /// How many of its calls are over, and how many are under way.
+  public var calls: (over: Int, underWay: Int) { state.withLock { ($0.calls, $0.underWay) } }
   /// Some of the counts are estimates.
   public var hasEstimate: Bool { state.withLock { $0.hasEstimate } }
 
@@ -141,6 +145,7 @@ public final class ModelSession: Sendable {
     let waiting = state.withLock { state -> [CheckedContinuation<Void, Never>] in
       state.budget.settle(reservation: reservation, used: record.usage.total, dollars: record.costUSD)
       state.usage = state.usage + record.usage
+      state.calls += 1
       state.costUSD += record.costUSD
       if record.isEstimate, record.usage.total > 0 { state.hasEstimate = true }
       // A client that goes away says nothing of its provider; a program that ends leaves such calls behind.

@@ -69,6 +69,12 @@ public struct MetricDescription: Sendable {
       "How long it took to read what the next look at the staleness schedule is about."),
     .init("botburrow_staleness_tick_seconds", .gauge, "How long the last look at the staleness schedule took."),
     .init("botburrow_staleness_debt", .gauge, "Agents whose exploration is overdue."),
+    .init("botburrow_runners", .gauge, "Runner processes that take work.", labels: ["pool"]),
+    .init("botburrow_lost_runners_total", .counter, "Runner processes that went without a goodbye."),
+    .init(
+      "botburrow_unserved_pool", .gauge, "1 while work waits in a list that no runner serves.", labels: ["pool"]),
+    .init("botburrow_stuck_activations", .gauge, "Activations that are under a lease and in which nothing happens."),
+    .init("botburrow_slow_activations", .gauge, "Activations that have used most of their time limit."),
     .init("botburrow_leader", .gauge, "1 where this coordinator leads, else 0."),
     .init(
       "botburrow_budget_checks_total", .counter, "Budgets that the Hub was asked for, by what it said.",

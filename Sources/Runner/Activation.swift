@@ -46,6 +46,8 @@ struct Activation: Sendable {
   var sandboxEnd = SandboxEnd()
   /// Where what the Hub is to be told is kept first; nil where no queue knows of this activation.
   var outbox: LeasedOutbox?
+  /// Hears how far it is; nil: nobody wants to know.
+  var progress: ActivationProgress?
 
   var metadata: Logger.Metadata {
     ["activation_id": "\(task.activationID)", "agent_id": "\(task.agentID)", "attempt": "\(task.attempt)"]
@@ -106,6 +108,7 @@ struct Activation: Sendable {
         promptBytes: launch.input.count))
     let ledger = ActivationLedger(earlier: earlier)
 
+    progress?.starts(model, timeLimit: launch.request.limits.timeoutSeconds.map { .seconds($0) })
     let started = services.time.now()
     let ran = await run(launch, ledger: ledger, model: model)
     end.ran = ran
@@ -119,6 +122,7 @@ struct Activation: Sendable {
     if let failure = ran.failure ?? said.failure {
       // What a failed attempt used was used all the same.
       if posts, let usage = end.consumption, failure.status != .cancelled || isWorthKeeping(usage) {
+        progress?.enter(.report)
         await report(usage)
       }
       throw failure
@@ -143,6 +147,7 @@ struct Activation: Sendable {
   private func conclude(
     _ response: Response, marks: [String], use: Consumption?, _ prepared: Prepared, _ end: inout ActivationEnd
   ) async throws(ActivationFailure) {
+    progress?.enter(.respond)
     let calls = calls(response, marks: marks, use: use, prepared: prepared)
     try await tell(calls, response, marks: marks, &end)
   }

@@ -18,6 +18,12 @@ public final class RunnerService: Sendable {
     public var globalCap: Int
     /// An id that no other runner process has.
     public var runnerID: String
+    /// Its host's name, for operators.
+    public var host = ""
+    /// Its process id, for operators.
+    public var pid = 0
+    /// Of the program, for operators.
+    public var version = ""
     /// How often expired leases and due retries are looked for.
     public var recoverEvery: Duration = .seconds(2)
     /// How often the outbox is looked into.
@@ -64,8 +70,22 @@ public final class RunnerService: Sendable {
   public var reachesQueue: Bool { reached.withLock { $0 } }
 
   /// Claims and runs until `stop` or the task's cancellation; returns when the last activation is over and its lease given
-  /// back or finished.
+  /// back or finished. All that time it is on the list of runners.
   public func run() async {
+    let registration = Registration(
+      queue: queue,
+      identity: RunnerIdentity(
+        id: options.runnerID, pool: options.pool, slots: options.maxActivations, host: options.host, pid: options.pid,
+        version: options.version), every: queue.options.runnerExpiry / 4, time: services.time,
+      metrics: services.metrics, logger: services.logger)
+    let over = Latch()
+    async let registered: Void = registration.run(stopping: stopping, over: over)
+    await serve()
+    over.open()
+    await registered
+  }
+
+  private func serve() async {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.recoverNowAndThen() }
       let outbox = OutboxService(
@@ -192,11 +212,14 @@ extension RunnerService {
       SandboxTerm.of(lease: queue.options.lease, asked: asked, now: time.now)
     }
     let sandboxEnd = SandboxEnd(term: term(claimed))
+    let progress = ActivationProgress(now: time.now)
+    var services = self.services
+    services.watch = progress.onlooker(before: services.watch)
     let activation = Activation(
       task: ActivationTask(lease), services: services, sandboxEnd: sandboxEnd,
-      outbox: LeasedOutbox(queue: queue, lease: lease, services: services))
+      outbox: LeasedOutbox(queue: queue, lease: lease, services: services), progress: progress)
     let heartbeat = Heartbeat(
-      lease: queue.options.lease, claimed: claimed, beat: { try await queue.beat(lease) },
+      lease: queue.options.lease, claimed: claimed, beat: { try await queue.beat(lease, progress.look()) },
       granted: { asked in
         do {
           try sandboxEnd.postpone(to: term(asked))
@@ -204,7 +227,7 @@ extension RunnerService {
           // The connection is gone: the activation is about to tell with what.
           logger.warning("the supervisor was not told of the lease", metadata: ["error": "\(error)"])
         }
-      }, time: time, logger: logger)
+      }, news: { await progress.untilNews() }, time: time, logger: logger)
     var lost = false
     var ended: ActivationEnd?
     await withTaskGroup(of: Event.self) { group in

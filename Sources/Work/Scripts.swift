@@ -29,6 +29,11 @@ enum Scripts {
   static let outboxStep = script(PackageResources.outbox_step_lua)
   static let outboxEnd = script(PackageResources.outbox_end_lua)
   static let effect = script(PackageResources.effect_lua)
+  static let runnerBeat = script(PackageResources.runner_beat_lua)
+  static let runnerGone = script(PackageResources.runner_gone_lua)
+  static let runners = script(PackageResources.runners_lua)
+  static let running = script(PackageResources.running_lua)
+  static let alerts = script(PackageResources.alerts_lua)
 
   private static func script(_ body: [UInt8]) -> RedisScript { RedisScript(PackageResources.common_lua + body) }
 }

@@ -22,6 +22,9 @@ public final class WorkQueue: Sendable {
     public var notificationMemory: Duration = .seconds(6 * 3600)
     /// How long one command may take.
     public var commandTimeout: Duration = .seconds(5)
+    /// How long a runner process is known to be there after it last said so, four times as often: longer than a usual lease,
+    /// so that what it ran is put back by the time it counts as lost.
+    public var runnerExpiry: Duration = .seconds(20)
     /// How long `finish` and `release` go on trying while Redis is away.
     public var finishPatience: Duration = .seconds(10)
     /// The values given above.
@@ -140,12 +143,13 @@ public final class WorkQueue: Sendable {
   }
 
   /// Keeps the lease for another `options.lease`; call it at a third of that. False: it is somebody else's now, stop working.
-  public func beat(_ lease: Lease) async throws(RedisError) -> Bool {
+  /// - Parameter state: how far the activation is, for whoever looks (`running`).
+  public func beat(_ lease: Lease, _ state: LiveState? = nil) async throws(RedisError) -> Bool {
     try await connection.script(
       Scripts.beat,
       arguments: [
         RedisArgument(lease.activationID), RedisArgument(lease.token), RedisArgument(options.lease.milliseconds),
-      ]
+      ] + (state?.arguments ?? [])
     ).integer == 1
   }
 

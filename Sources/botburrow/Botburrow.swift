@@ -9,6 +9,7 @@ struct Botburrow: ParsableCommand {
     discussion: """
       Try it:          botburrow up --hub-open
       One activation:  botburrow activate my-agent --prompt 'Say hello'
+      What runs now:   botburrow activations --follow
       One sandbox:     botburrow sandbox run --profile default -- id
       What is missing: botburrow doctor
       """,
@@ -18,6 +19,7 @@ struct Botburrow: ParsableCommand {
       DoctorCommand.self, ConfigCommand.self,
       AgentsCommand.self,
       CoordinatorCommand.self,
-      RunnerCommand.self, QueueCommand.self, SupervisorCommand.self, HubCommand.self,
+      RunnerCommand.self, QueueCommand.self, RunnersCommand.self, ActivationsCommand.self, SupervisorCommand.self,
+      HubCommand.self,
     ])
 }

@@ -35,15 +35,20 @@ struct QueueOptions: ParsableArguments {
 
   /// Asks the queue; an error of Redis reads as one sentence.
   func ask<Value: Sendable>(_ body: @escaping @Sendable (WorkQueue) async throws -> Value) throws -> Value {
+    let queue = try open()
+    defer { queue.close() }
+    return try blocking { try await body(queue) }
+  }
+
+  /// The queue, to be closed.
+  func open() throws -> WorkQueue {
     var configuration = Configuration()
     if let redis {
       configuration.redisURL = redis
     } else {
       configuration = try SettingsOptions.file(config, parts: ["redis", "work"])
     }
-    let queue = WorkQueue(try configuration.makeRedisURL(for: "queue"), options: configuration.queueOptions)
-    defer { queue.close() }
-    return try blocking { try await body(queue) }
+    return WorkQueue(try configuration.makeRedisURL(for: "queue"), options: configuration.queueOptions)
   }
 
   /// Activations that one runner of a pool runs at once.

@@ -38,12 +38,12 @@ struct RunnerCommand: ParsableCommand {
     let queue = WorkQueue(try configuration.makeRedisURL(for: "the runner"), options: queueOptions)
     let services = try configuration.makeServices(
       for: "the runner", metrics: metrics, logger: logger, keepsReceipts: true)
-    let service = RunnerService(
-      queue: queue, services: services,
-      options: RunnerService.Options(
-        pool: pool, maxActivations: configuration.runners[pool.rawValue]?.maxActivations ?? 10,
-        globalCap: configuration.coordinator.maxConcurrentActivations,
-        runnerID: "\(Host.name)-\(pool.rawValue)-\(getpid())"))
+    var options = RunnerService.Options(
+      pool: pool, maxActivations: configuration.runners[pool.rawValue]?.maxActivations ?? 10,
+      globalCap: configuration.coordinator.maxConcurrentActivations,
+      runnerID: "\(Host.name)-\(pool.rawValue)-\(getpid())")
+    (options.host, options.pid, options.version) = (Host.name, Int(getpid()), Botburrow.configuration.version)
+    let service = RunnerService(queue: queue, services: services, options: options)
     let address =
       daemon.metrics.flatMap { ListenAddress($0) }
       ?? configuration.metrics.runner(

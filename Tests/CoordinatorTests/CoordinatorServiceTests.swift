@@ -160,6 +160,7 @@ final class LogBook: Sendable {
       timing.leaderTTL = ttl
       timing.campaignInterval = .milliseconds(20)
       timing.maintenanceInterval = .milliseconds(20)
+      timing.watchInterval = .milliseconds(20)
       timing.stalenessInterval = staleness
       timing.censusInterval = .milliseconds(20)
       return CoordinatorService(

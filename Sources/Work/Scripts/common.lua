@@ -11,6 +11,8 @@ local MERGE_MAX, MERGE_LOOK = 50, 200   -- items of one activation; parked ones 
 local REST_MAX_MS = 3600 * 1000
 local HISTORY_MAX = 20                  -- attempts that are remembered
 local OUTBOX, OUTBOX_SINCE = P .. 'outbox', P .. 'outbox:since'
+local RUNNERS = P .. 'runners'
+local LOST_MS = 10 * 60 * 1000          -- runners that lapsed are remembered
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -18,8 +20,14 @@ local function now_ms()
 end
 local function work_list(pool) return 'runner:' .. pool .. ':work' end
 local function record_key(id) return P .. 'activation:' .. id end
+local function runner_key(id) return P .. 'runner:' .. id end
 local function count(what, by) redis.call('HINCRBY', COUNTS, what, by or 1) end
 local function ms(number) return string.format('%.0f', number) end
+-- A moment that another's clock tells again and again, each time a little differently: as it was told first.
+local function steady(before, moment)
+  before = tonumber(before or '')
+  return before and math.abs(before - moment) < 2000 and before or moment
+end
 
 -- A name that becomes part of keys and paths.
 local function is_name(text)
@@ -247,7 +255,7 @@ end
 
 -- Ends the lease of an activation, whoever holds it: the same, and its record stays.
 local function end_lease(id, record, now)
-  redis.call('HDEL', record_key(id), 'token')
+  redis.call('HDEL', record_key(id), 'token', 'step', 'step_since', 'active', 'tokens', 'calls', 'limit')
   free(id, record, now)
 end
 
