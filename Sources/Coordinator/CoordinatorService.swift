@@ -198,6 +198,8 @@ public final class CoordinatorService: Sendable {
       let slots = (configuration.runners[pool.rawValue] ?? Configuration.RunnerPool()).maxActivations
       metrics.set("botburrow_wanted_runners", [("pool", pool.rawValue)], to: Double(part.wantedRunners(slots: slots)))
     }
+    metrics.set("botburrow_paused_agents", to: Double(status.pausedAgents))
+    metrics.set("botburrow_paused_runners", to: Double(status.pausedRunners))
     metrics.set("botburrow_parked", to: Double(status.parked))
     metrics.set("botburrow_resting_agents", to: Double(status.resting))
     metrics.set("botburrow_trial_agents", to: Double(status.onTrial))

@@ -49,6 +49,8 @@ public struct MetricDescription: Sendable {
     .init("botburrow_lost_leases_total", .counter, "Activations ended because their lease was lost.", labels: ["pool"]),
     .init(
       "botburrow_paused", .gauge, "1 while an operator keeps the pool's work from being claimed.", labels: ["pool"]),
+    .init("botburrow_paused_agents", .gauge, "Agents that an operator keeps from being activated."),
+    .init("botburrow_paused_runners", .gauge, "Runners that an operator keeps from claiming work."),
     .init("botburrow_dead_letters", .gauge, "Work items in the dead-letter list."),
     .init(
       "botburrow_assigned_total", .counter, "Work items the coordinator assigned.", labels: ["pool", "task_type"]),
@@ -56,7 +58,7 @@ public struct MetricDescription: Sendable {
       "botburrow_notifications_total", .counter, "Notifications that were decided about, by decision.",
       labels: ["decision"]),
     .init("botburrow_leased", .gauge, "Activations that run under a lease, in all runners.", labels: ["pool"]),
-    .init("botburrow_parked", .gauge, "Work items that wait because their agent is busy."),
+    .init("botburrow_parked", .gauge, "Work items that wait because their agent is busy, rests or is paused."),
     .init(
       "botburrow_wanted_runners", .gauge, "Runners that the pool's work keeps busy, for an autoscaler.",
       labels: ["pool"]),

@@ -82,23 +82,6 @@ public enum ReplayOutcome: String, Sendable, Hashable {
 
 /// What an operator does.
 extension WorkQueue {
-  /// Keeps work from being claimed: of these pools, or of all where `pools` is empty (a flag of its own). What runs goes on.
-  /// - Returns: how many flags this set.
-  @discardableResult
-  public func pause(_ pools: [Pool] = []) async throws(RedisError) -> Int { try await setPause("pause", pools) }
-
-  /// Takes flags of `pause` away, and wakes waiting runners. An empty `pools` is the whole system's flag.
-  /// - Returns: how many flags were there.
-  @discardableResult
-  public func resume(_ pools: [Pool] = []) async throws(RedisError) -> Int { try await setPause("resume", pools) }
-
-  private func setPause(_ what: RedisArgument, _ pools: [Pool]) async throws(RedisError) -> Int {
-    let names = pools.isEmpty ? [RedisArgument("")] : pools.map { RedisArgument($0.rawValue) }
-    let reply = try await connection.script(Scripts.pause, arguments: [what] + names)
-    guard let changed = reply.integer else { throw unexpected("pause", reply) }
-    return changed
-  }
-
   /// Some of the items that wait (the oldest first) or run (the one whose lease ends first, first).
   /// - Parameters:
   ///   - state: queued, leased, retry, parked or outbox; others give nothing.

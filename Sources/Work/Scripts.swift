@@ -15,6 +15,7 @@ enum Scripts {
   static let status = script(PackageResources.status_lua)
   static let dead = script(PackageResources.dead_lua)
   static let pause = script(PackageResources.pause_lua)
+  static let runningCounts = script(PackageResources.running_counts_lua)
   static let list = script(PackageResources.list_lua)
   static let show = script(PackageResources.show_lua)
   static let replay = script(PackageResources.replay_lua)

@@ -42,6 +42,13 @@ public struct WorkStatus: Sendable, Hashable {
     /// In a row.
     public var failures: Int
   }
+  /// An agent or a runner that an operator paused.
+  public struct Paused: Sendable, Hashable {
+    /// The agent's or the runner's.
+    public var id: String
+    /// Seconds since 1970: since when; of a runner, when it asked for work the last time, if it did since then.
+    public var time: Double
+  }
   /// By pool.
   public var pools: [Pool: PoolStatus]
   /// Activations that run, in all pools.
@@ -62,6 +69,14 @@ public struct WorkStatus: Sendable, Hashable {
   public var leader: String?
   /// Whether an operator paused the whole system.
   public var isPaused: Bool
+  /// How many agents an operator paused.
+  public var pausedAgents = 0
+  /// The first 20 of them, those that were paused first.
+  public var firstPausedAgents: [Paused] = []
+  /// How many runners an operator paused.
+  public var pausedRunners = 0
+  /// The first 20 of them, those that asked longest ago.
+  public var firstPausedRunners: [Paused] = []
   /// Since the database began: enqueued, claimed, merged, done, dead, expired, duplicate, rested, replayed, purged; of the outbox
   /// delivered and refused.
   public var counts: [String: Int]
@@ -104,14 +119,17 @@ extension WorkQueue {
       arguments: [RedisArgument(options.failuresBeforeRest)] + pools.map { RedisArgument($0.rawValue) })
     guard let fields = reply.array, fields.count == 11, let perPool = fields[7].array, perPool.count == pools.count * 5,
       let counters = fields[8].array, let outbox = fields[9].array, outbox.count == 2,
-      let breakers = fields[10].array, breakers.count >= 2
+      let breakers = fields[10].array, breakers.count >= 2, let pauses = fields[6].array, pauses.count == 3,
+      let agents = pauses[1].array, let runners = pauses[2].array
     else { throw unexpected("status", reply) }
     func number(_ value: RedisValue) -> Int { value.integer ?? 0 }
     var status = WorkStatus(
       pools: [:], leased: number(fields[0]), parked: number(fields[1]), retries: number(fields[2]),
       dead: number(fields[3]), outbox: number(outbox[0]), outboxAge: Double(number(outbox[1])) / 1000,
       stalenessDebt: number(fields[4]), leader: fields[5].string.flatMap { $0.isEmpty ? nil : $0 },
-      isPaused: number(fields[6]) == 1, counts: [:])
+      isPaused: number(pauses[0]) == 1, counts: [:])
+    (status.pausedAgents, status.firstPausedAgents) = (agents.first.map(number) ?? 0, Self.paused(agents))
+    (status.pausedRunners, status.firstPausedRunners) = (runners.first.map(number) ?? 0, Self.paused(runners))
     for (index, pool) in pools.enumerated() {
       status.pools[pool] = WorkStatus.PoolStatus(
         queued: number(perPool[index * 5]), leased: number(perPool[index * 5 + 1]),
@@ -130,6 +148,16 @@ extension WorkQueue {
       if let name = counters[index].string { status.counts[name] = number(counters[index + 1]) }
     }
     return status
+  }
+
+  /// Of a count, then id and time by turns.
+  private static func paused(_ fields: [RedisValue]) -> [WorkStatus.Paused] {
+    stride(from: 1, to: fields.count - 1, by: 2).compactMap { index in
+      guard let id = fields[index].string, let time = fields[index + 1].string.flatMap({ Double($0) }) else {
+        return nil
+      }
+      return WorkStatus.Paused(id: id, time: time / 1000)
+    }
   }
 
   /// The newest dead letters.

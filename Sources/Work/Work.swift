@@ -64,7 +64,7 @@ public enum ClaimOutcome: Sendable, Hashable {
   case empty
   /// A cap is reached: the system's or this runner's own.
   case full
-  /// An operator paused the system, or every pool that this runner serves.
+  /// An operator paused the system, this runner, or every pool that it serves.
   case paused
 }
 

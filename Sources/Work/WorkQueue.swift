@@ -38,7 +38,14 @@ public final class WorkQueue: Sendable {
   let connection: RedisConnection
   let makeID: @Sendable () -> String
   private let room: WaitingRoom
-  private let pausedPools = Mutex<Set<Pool>>([])
+  /// What the last claim said of pauses.
+  private let refused = Mutex(Refusal())
+  private struct Refusal {
+    /// Of the pools that it was to serve.
+    var pools: Set<Pool> = []
+    /// The last resume before it; nil where nothing was paused.
+    var lastResume: String?
+  }
 
   /// Connects at the first call.
   /// - Parameters:
@@ -87,11 +94,13 @@ public final class WorkQueue: Sendable {
           RedisArgument(options.lease.milliseconds), RedisArgument(token), RedisArgument(makeID()),
         ] + pools.map { RedisArgument($0.rawValue) })
       let fields = reply.array ?? []
-      pausedPools.withLock { $0 = [] }
-      switch fields.first?.string {
-      case "EMPTY":
-        pausedPools.withLock { $0 = Set(fields.dropFirst().compactMap { $0.string.flatMap(Pool.init) }) }
-        return .empty
+      let refusal = Refusal(
+        pools: Set(fields.dropFirst(2).compactMap { $0.string.flatMap(Pool.init) }),
+        lastResume: fields.count > 1 ? fields[1].string : nil)
+      let word = fields.first?.string
+      if word == "EMPTY" || word == "PAUSED" { refused.withLock { $0 = refusal } }
+      switch word {
+      case "EMPTY": return .empty
       case "FULL": return .full
       case "PAUSED": return .paused
       case "OK" where fields.count == 7:
@@ -175,7 +184,8 @@ public final class WorkQueue: Sendable {
   }
 
   /// Waits, after a claim that gave nothing, until another may give something, or `limit` has passed: after `.empty` for the
-  /// head of one of the lists, after `.full` for the end of some activation. Waking up promises nothing: claim again.
+  /// head of one of the lists, after `.full` for the end of some activation, and where something was paused for a `resume`. Waking
+  /// up promises nothing: claim again.
   /// One task at a time may wait after `.full`.
   /// - Returns: false after `limit`. Ends at once with `.cancelled` when its task is cancelled.
   @discardableResult
@@ -185,10 +195,15 @@ public final class WorkQueue: Sendable {
     switch outcome {
     case .claimed: return true
     case .empty:
-      let paused = pausedPools.withLock { $0 }
+      let refusal = refused.withLock { $0 }
       // A paused pool's list may be full of work that nobody may take: it would wake us at once, for ever.
-      return try await room.waitForHead(of: pools.filter { !paused.contains($0) }.map(\.list), atMost: limit)
-    case .full, .paused: return try await room.waitForBell(atMost: limit)
+      return try await room.wait(
+        forHeadOf: pools.filter { !refusal.pools.contains($0) }.map(\.list), orResumeAfter: refusal.lastResume,
+        atMost: limit)
+    case .paused:
+      let lastResume = refused.withLock { $0.lastResume }
+      return try await room.wait(forHeadOf: [], orResumeAfter: lastResume ?? "$", atMost: limit)
+    case .full: return try await room.waitForBell(atMost: limit)
     }
   }
 

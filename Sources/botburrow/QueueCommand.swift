@@ -72,7 +72,8 @@ struct QueueStatus: ParsableCommand {
       to be retried now, by runners.<pool>.max_activations of the configuration file (10 with --redis). 'wanted_runners' in the \
       JSON is the same, for an autoscaler.
 
-      An agent that failed again and again rests; its work waits. 'botburrow queue resume --agent ID' ends that.
+      An agent that failed again and again rests; its work waits, as that of a paused agent does. 'botburrow queue resume --agent \
+      ID' ends both.
 
       Exit code: 0; 1 where Redis can't be asked.
       """)
@@ -112,7 +113,7 @@ enum QueueText {
         : "outbox \(status.outbox), the oldest for \(Int(status.outboxAge)) s: what the Hub has not taken yet",
       status.leader.map { "leader \($0)" } ?? "nobody leads: is a coordinator running?",
       counts.isEmpty ? "nothing was counted yet" : "since the beginning: " + counts.joined(separator: ", "),
-    ] + breakers(status)
+    ] + breakers(status) + pauses(status)
       + (status.isPaused ? ["the whole system is paused; 'botburrow queue resume' lets it go on"] : [])
   }
 
@@ -142,6 +143,16 @@ enum QueueText {
       "parked": .integer(Int64(status.parked)), "retries": .integer(Int64(status.retries)),
       "dead": .integer(Int64(status.dead)), "staleness_debt": .integer(Int64(status.stalenessDebt)),
       "outbox": ["waiting": .integer(Int64(status.outbox)), "oldest_seconds": .number(status.outboxAge)],
+      "paused_agents": [
+        "count": .integer(Int64(status.pausedAgents)),
+        "first": .array(
+          status.firstPausedAgents.map { ["agent_id": .string($0.id), "since": .string(time($0.time))] }),
+      ],
+      "paused_runners": [
+        "count": .integer(Int64(status.pausedRunners)),
+        "first": .array(
+          status.firstPausedRunners.map { ["runner": .string($0.id), "seen": .string(time($0.time))] }),
+      ],
       "leader": status.leader.map { .string($0) } ?? .null,
       "breakers": [
         "open": .integer(Int64(status.resting)), "half_open": .integer(Int64(status.onTrial)),

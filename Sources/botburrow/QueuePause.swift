@@ -7,17 +7,27 @@ struct QueuePause: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pause", abstract: "Keep work from being claimed, until 'resume'.",
     discussion: """
-      What runs goes on to its end, and the coordinator goes on queueing. 'botburrow queue status' and the metric \
-      botburrow_paused show it. Pausing what is paused changes nothing.
+      What runs goes on to its end, and the coordinator goes on queueing. Pausing what is paused changes nothing. 'botburrow queue \
+      status' and the metrics botburrow_paused, botburrow_paused_agents and botburrow_paused_runners show it.
+
+      An agent's work is parked beside it, whichever pool it is in, and it doesn't explore; others are served. A runner goes on \
+      delivering answers, and claims nothing. Its id ends with its process: one that is started again is not paused, and an id that \
+      did not ask for work for a week is forgotten.
+
+      Examples:
+        botburrow queue pause                        the whole system
+        botburrow queue pause exploration
+        botburrow queue pause --agent chatterbox
+        botburrow queue pause --runner host-1-hybrid-4711
       """)
-  @Argument(help: "notification, exploration, hybrid; none: the whole system.") var pools: [Pool] = []
+  @OptionGroup var targets: QueueTargets
   @OptionGroup var options: QueueOptions
 
   func run() throws {
-    let pools = pools
-    let changed = try options.ask { try await $0.pause(pools) }
-    try options.show(["paused": QueueText.names(pools), "changed": .integer(Int64(changed))]) {
-      print("\(QueueText.words(pools)): paused\(changed == 0 ? " already" : "")")
+    let scope = targets.scope
+    let changed = try options.ask { Set(try await $0.pause(scope)) }
+    try options.show(["paused": scope.json, "changed": .integer(Int64(changed.count))]) {
+      for (name, words) in scope.named { print("\(words): paused\(changed.contains(name) ? "" : " already")") }
     }
   }
 }
@@ -27,43 +37,49 @@ struct QueueResume: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "resume", abstract: "Let work be claimed again after 'pause' or 'drain'.",
     discussion: """
-      Each pool and the whole system are paused and resumed by themselves; --all resumes whatever is paused. Waiting \
-      runners are woken; the last of them looks within 30 s.
+      Pools, agents, runners and the whole system are paused and resumed each by themselves; --all resumes whatever is paused. \
+      Every runner that waits for it is woken at once.
 
-      --agent ends the rest of an agent that failed again and again ('botburrow queue status' shows them): its failures are \
+      --agent also ends the rest of an agent that failed again and again ('botburrow queue status' shows them): its failures are \
       forgotten, and its work goes on.
       """)
-  @Argument(help: "notification, exploration, hybrid; none: the whole system.") var pools: [Pool] = []
-  @Flag(help: "The whole system and every pool.") var all = false
-  @Option(help: "An agent that rests.") var agent: String?
+  @Flag(help: "The whole system, every pool, agent and runner.") var all = false
+  @OptionGroup var targets: QueueTargets
   @OptionGroup var options: QueueOptions
 
   func validate() throws {
-    if all && !pools.isEmpty { throw ValidationError("give pools or --all") }
-    if agent != nil, all || !pools.isEmpty { throw ValidationError("give --agent, or pools, or --all") }
-  }
-
-  private func resume(agent: String) throws {
-    let ended = try options.ask { try await $0.endRest(of: agent) }
-    try options.show(["resumed": .string(agent), "changed": .integer(ended ? 1 : 0)]) {
-      print("\(QueueText.safe(agent)): \(ended ? "rests no more" : "had no failures")")
-    }
+    if all && targets.scope != .system { throw ValidationError("give --all, or pools, or --agent, or --runner") }
   }
 
   func run() throws {
-    if let agent { return try resume(agent: agent) }
-    let (pools, all) = (pools, all)
-    let (changed, status) = try options.ask { queue in
-      var changed = try await queue.resume(pools)
-      if all { changed += try await queue.resume(Pool.allCases) }
-      return (changed, try await queue.status())
+    if all { return try resumeAll() }
+    let scope = targets.scope
+    let (changed, rested, status) = try options.ask { queue in
+      var rested: Set<String> = []
+      if case .agents(let ids) = scope {
+        // First, so that what was parked goes on once, and not before the agent does.
+        for id in ids where try await queue.endRest(of: id) { rested.insert(id) }
+      }
+      return (Set(try await queue.resume(scope)), rested, try await queue.status())
     }
-    try options.show(["resumed": QueueText.names(pools), "changed": .integer(Int64(changed))]) {
-      print("\(QueueText.words(pools)): \(changed == 0 ? "was not paused" : "resumed")")
+    var answer: [String: JSONValue] = ["resumed": scope.json, "changed": .integer(Int64(changed.count))]
+    if case .agents = scope { answer["rests_ended"] = .array(rested.sorted().map { .string($0) }) }
+    try options.show(.object(answer)) {
+      for (name, words) in scope.named {
+        let rest = rested.contains(name) ? "; its failures are forgotten, it rests no more" : ""
+        print("\(words): \(changed.contains(name) ? "resumed" : "was not paused")\(rest)")
+      }
       // Whoever resumed one thing should know what keeps work still.
       if status.isPaused { return print("the whole system is still paused: botburrow queue resume") }
       let still = Pool.allCases.filter { status.pools[$0]?.isPaused == true }.map(\.rawValue)
       if !still.isEmpty { print("still paused: botburrow queue resume \(still.joined(separator: " "))") }
+    }
+  }
+
+  private func resumeAll() throws {
+    let changed = try options.ask { try await $0.resumeAll() }
+    try options.show(["resumed": "everything", "changed": .integer(Int64(changed))]) {
+      print(changed == 0 ? "nothing was paused" : "everything: resumed, \(changed) pauses ended")
     }
   }
 }
@@ -71,15 +87,18 @@ struct QueueResume: ParsableCommand {
 /// `botburrow queue drain`
 struct QueueDrain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "drain", abstract: "Pause, and wait until nothing runs any more.",
+    commandName: "drain", abstract: "Pause, and wait until nothing of it runs any more.",
     discussion: """
       It stays paused afterwards, also after the time limit: 'botburrow queue resume' lets work be claimed again.
 
       Exit code: 0 nothing runs; 1 the time limit came first.
-      Example: botburrow queue drain hybrid --timeout 600
+
+      Examples:
+        botburrow queue drain hybrid --timeout 600
+        botburrow queue drain --runner host-1-hybrid-4711
       """)
-  @Argument(help: "notification, exploration, hybrid; none: the whole system.") var pools: [Pool] = []
   @Option(help: "Seconds to wait; 0 looks once.") var timeout = 3600
+  @OptionGroup var targets: QueueTargets
   @OptionGroup var options: QueueOptions
 
   func validate() throws {
@@ -87,20 +106,22 @@ struct QueueDrain: ParsableCommand {
   }
 
   func run() throws {
-    let (pools, limit) = (pools, Duration.seconds(timeout))
+    let (scope, limit, progress) = (targets.scope, timeout, ProgressLine(isWanted: !options.json))
     let left = try options.ask { queue in
-      try await queue.pause(pools)
-      let deadline = ContinuousClock.now + limit
+      defer { progress.end() }
+      try await queue.pause(scope)
+      let started = ContinuousClock.now
       while true {
-        let status = try await queue.status()
-        let left = pools.isEmpty ? status.leased : Set(pools).reduce(0) { $0 + (status.pools[$1]?.leased ?? 0) }
-        if left == 0 || ContinuousClock.now >= deadline { return left }
+        let left = try await queue.running(scope)
+        let waited = started.duration(to: .now)
+        if left == 0 || waited >= .seconds(limit) { return left }
+        progress.show("\(left) activations still run; waited \(waited.components.seconds) s of \(limit)")
         // An operator's wait: no event says that all of them ended.
         try await Task.sleep(for: .milliseconds(500))
       }
     }
-    try options.show(["paused": QueueText.names(pools), "running": .integer(Int64(left))]) {
-      if left == 0 { print("\(QueueText.words(pools)): paused, nothing runs") }
+    try options.show(["paused": scope.json, "running": .integer(Int64(left))]) {
+      if left == 0 { print("\(scope.words): paused, nothing runs") }
     }
     if left > 0 {
       complain("\(left) activations still run, and no new ones are claimed; 'botburrow queue list --state leased'")
@@ -110,10 +131,14 @@ struct QueueDrain: ParsableCommand {
 }
 
 extension QueueText {
-  static func words(_ pools: [Pool]) -> String {
-    pools.isEmpty ? "the whole system" : pools.map(\.rawValue).joined(separator: ", ")
-  }
-  static func names(_ pools: [Pool]) -> JSONValue {
-    pools.isEmpty ? "all" : .array(pools.map { .string($0.rawValue) })
+  /// What agents and runners an operator paused.
+  static func pauses(_ status: WorkStatus) -> [String] {
+    func lines(_ what: String, _ count: Int, _ first: [WorkStatus.Paused], _ when: String) -> [String] {
+      guard count > 0 else { return [] }
+      return ["paused \(what) \(count)"] + first.map { "  \(safe($0.id)): \(when) \(time($0.time))" }
+        + (count > first.count ? ["  and \(count - first.count) more"] : [])
+    }
+    return lines("agents", status.pausedAgents, status.firstPausedAgents, "since")
+      + lines("runners", status.pausedRunners, status.firstPausedRunners, "last seen")
   }
 }

@@ -72,6 +72,69 @@ extension Acceptance {
       #expect(try await run(["purge", "nobody", "--yes"], server, code: 1).output.contains("threw 0 of 1"))
     }
 
+    @Test func agentsAndRunnersArePausedDrainedAndResumed() async throws {
+      let server = try await RedisServer()
+      let plain = RedisConnection(server.url)
+      let queue = WorkQueue(server.url)
+      defer {
+        plain.close()
+        queue.close()
+      }
+      func push(_ agent: String) async throws {
+        _ = try await plain.command(["LPUSH", "runner:notification:work", RedisArgument(#"{"agent_id":"\#(agent)"}"#)])
+      }
+      func claim(_ runner: String) async throws -> ClaimOutcome {
+        try await queue.claim([.notification], runner: runner, runnerCap: 9, globalCap: 9)
+      }
+      try await push("a1")
+      guard case .claimed(let lease) = try await claim("r1") else { throw TestServerError("nothing was claimed") }
+
+      #expect(
+        try await run(["drain", "--agent", "a1", "a2", "--timeout", "0"], server, code: 1).errors
+          == "botburrow: 1 activations still run, and no new ones are claimed; 'botburrow queue list --state leased'\n")
+      #expect(try await run(["drain", "--agent", "a2"], server).output == "agent a2: paused, nothing runs\n")
+      #expect(
+        try await run(["pause", "--agent", "a1", "--agent", "a3"], server).output
+          == "agent a1: paused already\nagent a3: paused\n")
+      #expect(try await json(["drain", "--runner", "r1", "--timeout", "0"], server, code: 1)["running"] == 1)
+      try await push("a4")
+      #expect(try await claim("r1") == .paused)
+      #expect(try await run(["pause", "--runner", "r1"], server).output == "runner r1: paused already\n")
+
+      let status = try await run(["status"], server).output
+      #expect(status.contains("paused agents 3\n  a1: since "))
+      #expect(status.contains("paused runners 1\n  r1: last seen "))
+      let shown = try await json(["status"], server)
+      #expect(shown["paused_agents"]?["count"] == 3)
+      #expect(shown["paused_agents"]?["first"]?.array?.first?["agent_id"] == "a1")
+      #expect(shown["paused_runners"]?["first"]?.array?.first?["runner"] == "r1")
+
+      // The drain ends when what it waits for does.
+      async let drained = run(["drain", "--runner", "r1"], server)
+      try await queue.finish(lease, .done)
+      #expect(try await drained.output == "runner r1: paused, nothing runs\n")
+      #expect(
+        try await run(["resume", "--runner", "r1", "r2"], server).output
+          == "runner r1: resumed\nrunner r2: was not paused\n")
+      guard case .claimed(let next) = try await claim("r1") else { throw TestServerError("nothing was claimed") }
+      #expect(next.item.agentID == "a4")
+
+      // Ten failures in a row: it rests as well.
+      _ = try await plain.command(["ZADD", "botburrow:failures", "10", "a1"])
+      _ = try await plain.command(["ZADD", "botburrow:resting", "99999999999999", "a1"])
+      #expect(
+        try await run(["resume", "--agent", "a1", "a2", "a9"], server).output == """
+          agent a1: resumed; its failures are forgotten, it rests no more
+          agent a2: resumed
+          agent a9: was not paused
+
+          """)
+      #expect(try await run(["resume", "--all"], server).output == "everything: resumed, 1 pauses ended\n")
+      #expect(try await run(["resume", "--all"], server).output == "nothing was paused\n")
+      #expect(try await run(["pause", "hybrid", "--agent", "a1"], server, code: 64).errors.contains("give pools, or"))
+      #expect(try await run(["pause", "--agent", "a/b"], server, code: 64).errors.contains("can't be an id"))
+    }
+
     @Test func whatCannotBeAskedSaysSo() async throws {
       let server = try await RedisServer()
       server.kill9()

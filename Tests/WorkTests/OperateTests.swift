@@ -11,37 +11,6 @@ import Work
     return lease
   }
 
-  @Test func aPausedPoolIsRefusedAndTheOthersAreNot() async throws {
-    let bench = try await Bench()
-    try await bench.push(#"{"agent_id":"n1"}"#)
-    try await bench.push(#"{"agent_id":"h1"}"#, .hybrid)
-    #expect(try await bench.queue.pause([.notification]) == 1)
-    #expect(try await bench.queue.pause([.notification]) == 0)
-    #expect(try await bench.queue.status().pools[.notification]?.isPaused == true)
-    #expect(try await bench.queue.status().isPaused == false)
-    #expect(try await bench.claim() == .paused)
-    // The control: the other list is served.
-    #expect(try await bench.lease(Pool.hybrid.served).item.agentID == "h1")
-    #expect(try await bench.claim(Pool.hybrid.served) == .empty)
-    #expect(try await bench.queue.resume() == 0)
-    #expect(try await bench.claim() == .paused)
-    #expect(try await bench.queue.resume([.notification]) == 1)
-    #expect(try await bench.lease().item.agentID == "n1")
-  }
-
-  @Test func aPausedSystemIsWokenByResume() async throws {
-    let bench = try await Bench()
-    try await bench.push(#"{"agent_id":"n1"}"#)
-    #expect(try await bench.queue.pause() == 1)
-    #expect(try await bench.claim() == .paused)
-    let queue = bench.queue
-    let woken = Task { try await queue.wait(after: .paused, pools: [.notification], atMost: .seconds(60)) }
-    try await bench.blockedClients(1)
-    #expect(try await bench.queue.resume() == 1)
-    #expect(try await woken.value)
-    #expect(try await bench.lease().item.agentID == "n1")
-  }
-
   @Test func listsAndShowsWhatWaitsAndRuns() async throws {
     let bench = try await Bench()
     for index in 0..<4 { try await bench.push(#"{"agent_id":"a\#(index)","activation_id":"id-\#(index)"}"#) }

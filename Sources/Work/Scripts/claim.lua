@@ -3,13 +3,23 @@
 -- ARGV: 1 runner id, 2 runner's cap, 3 cap over all runners, 4 lease in ms, 5 token, 6 new activation id,
 --       7.. pools in the order in which they are served.
 -- Result: {'OK', id, pool, raw, attempt, agent, {id, raw, … of the items that were merged into it}}
---         | {'EMPTY', paused pools…} | {'FULL'} | {'PAUSED'}
+--         | {'EMPTY'} | {'EMPTY', last resume, paused pools…} | {'FULL'} | {'PAUSED', last resume}; the last resume is an id
+--         of the stream whose next entry says that the same claim may give something now.
 -- Complexity: O(log n) for each item looked at, of which there are at most 100 in each pool's list and 49 merged ones.
 local runner, runner_cap, global_cap = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lease, token, seed = tonumber(ARGV[4]), ARGV[5], ARGV[6]
 local now = now_ms()
 
-if redis.call('EXISTS', P .. 'pause') == 1 then return {'PAUSED'} end
+local function last_resume()
+  local last = redis.call('XREVRANGE', RESUMED, '+', '-', 'COUNT', 1)[1]
+  return last and last[1] or '0-0'
+end
+if redis.call('ZSCORE', PAUSED_RUNNERS, runner) then
+  -- Stays known as paused for as long as it asks.
+  redis.call('ZADD', PAUSED_RUNNERS, 'XX', ms(now), runner)
+  return {'PAUSED', last_resume()}
+end
+if redis.call('EXISTS', P .. 'pause') == 1 then return {'PAUSED', last_resume()} end
 local pools, paused = {}, {}
 for i = 7, #ARGV do
   if redis.call('EXISTS', P .. 'pause:' .. ARGV[i]) == 0 then
@@ -18,7 +28,7 @@ for i = 7, #ARGV do
     paused[#paused + 1] = ARGV[i]
   end
 end
-if #pools == 0 then return {'PAUSED'} end
+if #pools == 0 then return {'PAUSED', last_resume()} end
 if redis.call('ZCARD', LEASES) >= global_cap
   or redis.call('ZCARD', LEASES .. ':runner:' .. runner) >= runner_cap then
   redis.call('SET', WANTED, '1', 'PX', 30000)
@@ -160,4 +170,5 @@ for _, pool in ipairs(in_turn()) do
 end
 -- A slot is free that this runner has no use for: let the next one look.
 ring()
-return {'EMPTY', unpack(paused)}
+if #paused == 0 then return {'EMPTY'} end
+return {'EMPTY', last_resume(), unpack(paused)}

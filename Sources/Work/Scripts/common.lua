@@ -13,6 +13,8 @@ local HISTORY_MAX = 20                  -- attempts that are remembered
 local OUTBOX, OUTBOX_SINCE = P .. 'outbox', P .. 'outbox:since'
 local RUNNERS = P .. 'runners'
 local LOST_MS = 10 * 60 * 1000          -- runners that lapsed are remembered
+local STALE, STALE_PAUSED = P .. 'stale', P .. 'stale:paused'
+local PAUSED_AGENTS, PAUSED_RUNNERS, RESUMED = P .. 'paused_agents', P .. 'paused_runners', P .. 'resumed'
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -196,8 +198,20 @@ local function agent_succeeded(agent)
   if redis.call('ZREM', FAILURES, agent) == 1 then redis.call('ZREM', RESTING, agent) end
 end
 
+-- Whether an operator paused an agent.
+local function is_paused(agent) return redis.call('ZSCORE', PAUSED_AGENTS, agent) end
+
+-- A paused agent's place in the staleness schedule waits apart, where it is neither offered nor counted as overdue. It comes back
+-- with the due time that it had.
+local function move_due(agent, from, to)
+  local due = redis.call('ZSCORE', from, agent)
+  if not due then return end
+  redis.call('ZREM', from, agent)
+  redis.call('ZADD', to, 'LT', due, agent)
+end
+
 -- Whether an agent's work waits although the agent is not busy.
-local function is_held(agent, now) return is_resting(agent, now) end
+local function is_held(agent, now) return is_resting(agent, now) or is_paused(agent) end
 
 -- Lets an agent's parked work go on, unless it is busy or held.
 local function unpark_if_free(agent, now)

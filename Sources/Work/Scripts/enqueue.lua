@@ -3,7 +3,8 @@
 --       pool, activation id, agent id, task type, raw bytes, next due time of the agent in ms (exploration; 0: leave it),
 --       when the exploration was decided on in ms (0: unknown), how many notifications, their ids.
 -- Result: 'fenced' (not the leader; nothing was changed), or for each item 'queued' | 'duplicate' (a notification or the agent's
---         exploration is known already, or the agent was active since the exploration was decided on; nothing was changed).
+--         exploration is known already, or it was to explore and is paused, or was active since that was decided on; nothing was
+--         changed).
 -- Complexity: O(items + notifications); callers send some hundred items at most.
 local fence, keep = ARGV[1], ARGV[2]
 if not is_leader(fence) then return 'fenced' end
@@ -14,11 +15,12 @@ local function enqueue(pool, id, agent, task, raw, due, decided, first, last)
     if redis.call('EXISTS', P .. 'notification:' .. ARGV[i]) == 1 then return 'duplicate' end
   end
   if task == 'exploration' then
+    if is_paused(agent) then return 'duplicate' end
     if decided ~= '0' and tonumber(redis.call('HGET', P .. 'activated', agent) or '0') >= tonumber(decided) then
       return 'duplicate'
     end
     if not redis.call('SET', P .. 'exploration:' .. agent, id, 'NX', 'PX', keep) then return 'duplicate' end
-    if due ~= '0' then redis.call('ZADD', P .. 'stale', due, agent) end
+    if due ~= '0' then redis.call('ZADD', STALE, due, agent) end
   end
   for i = first, last do
     redis.call('SET', P .. 'notification:' .. ARGV[i], 'waiting:' .. id, 'PX', keep)

@@ -52,4 +52,7 @@ if old > 0 then
     if agent then unpark_if_free(agent, now) else redis.call('ZREM', PARKED, id) end
   end
 end
+
+-- Runners that were paused and haven't asked for a week: their ids don't come back.
+redis.call('ZREMRANGEBYSCORE', PAUSED_RUNNERS, '-inf', ms(now - DEAD_MS))
 return {requeued, retried, died}

@@ -8,13 +8,13 @@ local changed = 0
 if ARGV[2] == 'quiet' then redis.call('ZREMRANGEBYSCORE', P .. 'quiet', '-inf', ms(now_ms())) end
 for i = 3, #ARGV, 2 do
   if ARGV[2] == 'remove' then
-    changed = changed + redis.call('ZREM', P .. 'stale', ARGV[i])
+    changed = changed + redis.call('ZREM', STALE, ARGV[i])
   elseif ARGV[2] == 'quiet' then
     changed = changed + redis.call('ZADD', P .. 'quiet', 'CH', ARGV[i + 1], ARGV[i])
   elseif ARGV[2] == 'add' then
-    changed = changed + redis.call('ZADD', P .. 'stale', 'NX', ARGV[i + 1], ARGV[i])
+    changed = changed + redis.call('ZADD', STALE, 'NX', ARGV[i + 1], ARGV[i])
   else
-    changed = changed + redis.call('ZADD', P .. 'stale', 'CH', ARGV[i + 1], ARGV[i])
+    changed = changed + redis.call('ZADD', STALE, 'CH', ARGV[i + 1], ARGV[i])
   end
 end
 return changed

@@ -1,7 +1,8 @@
 -- status.lua: how much waits and runs.
 -- KEYS: none. ARGV: 1 failures in a row after which an agent rests, 2.. pools.
--- Result: {leased, parked, retries due or waiting, dead letters, overdue agents, leader's fence or '', 1 if paused,
---         {for each pool: queued, leased, 1 if paused, parked, retries that are due}, {counter, value, …},
+-- Result: {leased, parked, retries due or waiting, dead letters, overdue agents, leader's fence or '',
+--         {1 if paused, {paused agents, for the first 20: agent, since in ms}, {paused runners, for the first 20: runner, when it
+--          was paused or asked last in ms}}, {for each pool: queued, leased, 1 if paused, parked, retries that are due}, {counter, value, …},
 --         {entries of the outbox that wait, age of the oldest in ms},
 --         {agents that rest, agents with so many failures that don't rest any more (one trial each),
 --          for the first 20 that rest: agent, until in ms, failures}}
@@ -16,6 +17,9 @@ for i = 2, #ARGV do
   per_pool[#per_pool + 1] = redis.call('ZCARD', P .. 'parked_in:' .. pool)
   per_pool[#per_pool + 1] = redis.call('ZCOUNT', P .. 'retries_in:' .. pool, '-inf', now)
 end
+local function paused(set)
+  return {redis.call('ZCARD', set), unpack(redis.call('ZRANGE', set, 0, 19, 'WITHSCORES'))}
+end
 local resting = redis.call('ZCARD', RESTING)
 local breakers = {resting, math.max(0, redis.call('ZCOUNT', FAILURES, ARGV[1], '+inf') - resting)}
 local first = redis.call('ZRANGE', RESTING, 0, 19, 'WITHSCORES')
@@ -27,7 +31,8 @@ end
 local oldest = redis.call('ZRANGE', OUTBOX_SINCE, 0, 0, 'WITHSCORES')[2]
 return {
   redis.call('ZCARD', LEASES), redis.call('ZCARD', PARKED), redis.call('ZCARD', RETRIES), redis.call('LLEN', DEAD),
-  redis.call('ZCOUNT', P .. 'stale', '-inf', now), redis.call('GET', 'coordinator:leader') or '',
-  redis.call('EXISTS', P .. 'pause'), per_pool, redis.call('HGETALL', COUNTS),
+  redis.call('ZCOUNT', STALE, '-inf', now), redis.call('GET', 'coordinator:leader') or '',
+  {redis.call('EXISTS', P .. 'pause'), paused(PAUSED_AGENTS), paused(PAUSED_RUNNERS)}, per_pool,
+  redis.call('HGETALL', COUNTS),
   {redis.call('ZCARD', OUTBOX), oldest and math.max(0, tonumber(now) - tonumber(oldest)) or 0}, breakers,
 }
