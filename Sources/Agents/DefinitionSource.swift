@@ -9,9 +9,20 @@ public protocol DefinitionSource: Sendable {
   func walk(_ visit: ([String]) async throws -> Void) async throws
   /// One agent with its system prompt and skills. `DefinitionError` where it isn't there or isn't right.
   func load(_ agentID: String) async throws -> LoadedAgent
+  /// The same where one of the files that it was made of has changed since `known` (`LoadedAgent.files`); nil where none has, and
+  /// then nothing was read.
+  func load(_ agentID: String, unless known: [DefinitionFile]) async throws -> LoadedAgent?
+  /// What is kept of this agent, or of all where it is nil, may be old: the next `load` finds out.
+  func invalidate(_ agentID: String?)
 }
 
 extension DefinitionSource {
+  /// For sources that can't tell: always the agent.
+  public func load(_ agentID: String, unless known: [DefinitionFile]) async throws -> LoadedAgent? {
+    try await load(agentID)
+  }
+  /// For sources that keep nothing.
+  public func invalidate(_ agentID: String?) {}
   /// The list in parts, for sources that hold it anyway.
   public func walk(_ visit: ([String]) async throws -> Void) async throws {
     let all = try await list()
@@ -66,8 +77,8 @@ package protocol DefinitionFiles: Sendable {
   var place: String { get }
   /// Names of the directories under `agents/`, at most a thousand at a time, in no order.
   func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws
-  /// A file's bytes; nil where there is none. `path` consists of checked parts.
-  func read(_ path: String) async throws -> [UInt8]?
+  /// A file's bytes, unless it still has that version. `path` consists of checked parts.
+  func read(_ path: String, unless version: DefinitionFile.Version?) async throws -> FileReading
   /// How errors name a file.
   func name(_ path: String) -> String
 }
@@ -86,32 +97,61 @@ extension DefinitionFiles {
     }
   }
 
+  package func loadAgent(_ id: String, unless known: [DefinitionFile]) async throws -> LoadedAgent? {
+    guard AgentDefinition.isID(id) else { throw DefinitionError.badID(id) }
+    if !known.isEmpty, try await areUnchanged(known) { return nil }
+    return try await loadAgent(id)
+  }
+
+  private func areUnchanged(_ files: [DefinitionFile]) async throws -> Bool {
+    for file in files {
+      switch (file.version, try await read(file.path, unless: file.version)) {
+      case (.absent, .absent), (.tag, .unchanged): continue
+      default: return false
+      }
+    }
+    return true
+  }
+
   package func loadAgent(_ id: String) async throws -> LoadedAgent {
     guard AgentDefinition.isID(id) else { throw DefinitionError.badID(id) }
+    var files: [DefinitionFile] = []
     let path = "agents/\(id)/config.yaml"
-    guard let bytes = try await read(path) else { throw DefinitionError.noSuchAgent(id: id, place: place) }
+    guard let bytes = try await bytes(path, &files) else { throw DefinitionError.noSuchAgent(id: id, place: place) }
     let definition = try invalid { () throws(YAMLErrors) in
       try AgentDefinition.parse(bytes, id: id, file: name(path))
     }
-    let prompt = try await text("agents/\(id)/system-prompt.md") ?? ""
+    let prompt = try await text("agents/\(id)/system-prompt.md", &files) ?? ""
     var skills: [Skill] = []
-    for skill in definition.skills { skills.append(try await loadSkill(skill, for: id)) }
-    return LoadedAgent(definition: definition, systemPrompt: prompt, skills: skills, file: name(path))
+    for skill in definition.skills { skills.append(try await loadSkill(skill, for: id, &files)) }
+    var agent = LoadedAgent(definition: definition, systemPrompt: prompt, skills: skills, file: name(path))
+    agent.files = files
+    return agent
   }
 
   /// `name` is one of a checked definition's.
-  private func loadSkill(_ skill: String, for agentID: String) async throws -> Skill {
+  private func loadSkill(_ skill: String, for agentID: String, _ files: inout [DefinitionFile]) async throws -> Skill {
     let path = "skills/\(skill)/SKILL.md"
-    guard let bytes = try await read(path) else {
+    guard let bytes = try await bytes(path, &files) else {
       throw DefinitionError.noSuchSkill(name: skill, agentID: agentID, place: place)
     }
     return try invalid { () throws(YAMLErrors) in try Skill.parse(bytes, name: skill, file: name(path)) }
   }
 
-  private func text(_ path: String) async throws -> String? {
-    guard let bytes = try await read(path) else { return nil }
+  private func text(_ path: String, _ files: inout [DefinitionFile]) async throws -> String? {
+    guard let bytes = try await bytes(path, &files) else { return nil }
     guard let text = String(validating: bytes, as: UTF8.self) else { throw DefinitionError.notText(file: name(path)) }
     return text
+  }
+
+  /// A file's bytes; nil where there is none. Notes which version that was.
+  private func bytes(_ path: String, _ files: inout [DefinitionFile]) async throws -> [UInt8]? {
+    guard case .read(let bytes, let version) = try await read(path, unless: nil) else {
+      files.append(DefinitionFile(path: path, version: .absent))
+      return nil
+    }
+    files.append(DefinitionFile(path: path, version: version))
+    return bytes
   }
 
   private func invalid<Value>(_ body: () throws(YAMLErrors) -> Value) throws(DefinitionError) -> Value {

@@ -7,9 +7,15 @@ import Glibc
 /// make the runner read files of the host into an agent's context.
 public struct DirectorySource: DefinitionSource, DefinitionFiles {
   package let place: String
+  private let now: @Sendable () -> Int
 
-  /// - Parameter path: the directory that holds `agents/` and `skills/`; it may itself be a link.
-  public init(_ path: String) { place = path }
+  /// - Parameters:
+  ///   - path: the directory that holds `agents/` and `skills/`; it may itself be a link.
+  ///   - now: seconds since 1970, as the file system counts them.
+  public init(_ path: String, now: @escaping @Sendable () -> Int = { time(nil) }) {
+    place = path
+    self.now = now
+  }
 
   /// See `DefinitionSource`.
   public func list() async throws -> [String] { try await listAgents() }
@@ -17,6 +23,10 @@ public struct DirectorySource: DefinitionSource, DefinitionFiles {
   public func walk(_ visit: ([String]) async throws -> Void) async throws { try await walkAgents(visit) }
   /// See `DefinitionSource`.
   public func load(_ agentID: String) async throws -> LoadedAgent { try await loadAgent(agentID) }
+  /// See `DefinitionSource`. A file is the same while its inode, size and times are.
+  public func load(_ agentID: String, unless known: [DefinitionFile]) async throws -> LoadedAgent? {
+    try await loadAgent(agentID, unless: known)
+  }
 
   package func name(_ path: String) -> String { place.hasSuffix("/") ? place + path : "\(place)/\(path)" }
 
@@ -54,24 +64,34 @@ public struct DirectorySource: DefinitionSource, DefinitionFiles {
     try await visit(names)
   }
 
-  package func read(_ path: String) throws -> [UInt8]? {
+  package func read(_ path: String, unless version: DefinitionFile.Version?) throws -> FileReading {
     // O_NONBLOCK: opening a pipe that somebody put there must not hang.
-    guard let descriptor = try open(path, O_RDONLY | O_NONBLOCK) else { return nil }
+    guard let descriptor = try open(path, O_RDONLY | O_NONBLOCK) else { return .absent }
     defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw unreadable(path, errno) }
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw DefinitionError.unreadable(path: name(path), reason: "it is not a regular file")
     }
+    // Before its bytes are: a change meanwhile is seen the next time.
+    let found = self.version(status)
+    if found != .unknown, found == version { return .unchanged }
     do {
       let bytes = try readAll(descriptor, limit: DefinitionError.fileLimit)
       guard bytes.count <= DefinitionError.fileLimit else {
         throw DefinitionError.tooLarge(file: name(path), limit: DefinitionError.fileLimit)
       }
-      return bytes
+      return .read(bytes, found)
     } catch let failure as FileFailure {
       throw unreadable(path, failure.code)
     }
+  }
+
+  /// Times are as coarse as the kernel's ticks, so two writes of the last moment may look like one: such a file is read again.
+  private func version(_ status: stat) -> DefinitionFile.Version {
+    guard status.st_ctim.tv_sec < now() - 1 else { return .unknown }
+    let times = [status.st_mtim, status.st_ctim].map { "\($0.tv_sec).\($0.tv_nsec)" }.joined(separator: " ")
+    return .tag("\(status.st_dev) \(status.st_ino) \(status.st_size) \(times)")
   }
 
   /// Opens what is at `path` below the directory; nil where there is nothing.

@@ -59,6 +59,8 @@ public struct LoadedAgent: Sendable, Hashable {
   public var skills: [Skill]
   /// Name of the definition's file for messages, such as `agents/claude-coder-1/config.yaml`.
   public var file: String
+  /// What it was read from; empty where the source can't tell whether that has changed.
+  public var files: [DefinitionFile] = []
   /// An agent of its parts.
   public init(definition: AgentDefinition, systemPrompt: String, skills: [Skill], file: String = "config.yaml") {
     self.definition = definition

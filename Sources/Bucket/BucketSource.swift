@@ -34,6 +34,10 @@ public struct BucketSource: DefinitionSource, DefinitionFiles {
   public func walk(_ visit: ([String]) async throws -> Void) async throws { try await walkAgents(visit) }
   /// See `DefinitionSource`.
   public func load(_ agentID: String) async throws -> LoadedAgent { try await loadAgent(agentID) }
+  /// See `DefinitionSource`. A file is the same while its entity tag is (RFC 9110, section 13.1.2).
+  public func load(_ agentID: String, unless known: [DefinitionFile]) async throws -> LoadedAgent? {
+    try await loadAgent(agentID, unless: known)
+  }
 
   /// ListObjectsV2 with a delimiter: one common prefix for each directory, a thousand a page.
   package func eachAgentNames(_ visit: ([String]) async throws -> Void) async throws {
@@ -60,30 +64,37 @@ public struct BucketSource: DefinitionSource, DefinitionFiles {
       name: bucket, key: prefix, problem: "the listing has no end", hint: "check what is stored under agents/")
   }
 
-  package func read(_ path: String) async throws -> [UInt8]? {
+  package func read(_ path: String, unless version: DefinitionFile.Version?) async throws -> FileReading {
+    var known: String?
+    if case .tag(let tag) = version { known = tag }
     let answer = try await get(
-      "/\(bucket)/" + AWSSigner.percentEncoded(path, keepingSlashes: true), query: [], key: path)
+      "/\(bucket)/" + AWSSigner.percentEncoded(path, keepingSlashes: true), query: [], key: path, unless: known)
     switch answer.status {
+    case 304 where known != nil: return .unchanged
     case 200:
       guard answer.body.count <= DefinitionError.fileLimit else {
         throw DefinitionError.tooLarge(file: name(path), limit: DefinitionError.fileLimit)
       }
-      return answer.body
-    case 404 where S3Failure(answer.body).code != "NoSuchBucket": return nil
+      let tag = answer.header("etag").flatMap { $0.isEmpty ? nil : $0 }
+      return .read(answer.body, tag.map { .tag($0) } ?? .unknown)
+    case 404 where S3Failure(answer.body).code != "NoSuchBucket": return .absent
     default: throw failure(answer, key: path)
     }
   }
 
+  /// - Parameter tag: answered with 304 and nothing else while the object has it. Not signed: S3 wants only the host and its own
+  ///   headers signed, and what stands between may rewrite a condition.
   private func get(
-    _ path: String, query: [(name: String, value: String)], key: String
+    _ path: String, query: [(name: String, value: String)], key: String, unless tag: String? = nil
   ) async throws -> HTTPResponse {
     guard let target = S3Endpoint(endpoint) else {
       throw DefinitionError.bucket(
         name: bucket, key: key, problem: "'\(endpoint)' is not an http:// or https:// URL", hint: "correct r2.endpoint")
     }
-    let headers = signer.sign(
+    var headers = signer.sign(
       method: "GET", path: target.basePath + path, query: query, headers: [("host", target.host)], body: [],
       time: now())
+    if let tag { headers.append(("if-none-match", tag)) }
     let suffix = query.isEmpty ? "" : "?" + AWSSigner.encode(query)
     do {
       return try await transport.send(HTTPRequest(url: endpoint + path + suffix, headers: headers))

@@ -142,6 +142,8 @@ public struct Configuration: Sendable, Hashable {
   public var activation = Activation()
   /// Providers of models, by name. An agent without one of these can't reach a model.
   public var providers: [String: ModelProvider] = [:]
+  /// Secret: what callers of `POST /api/v1/cache/invalidate` must show; nil: nobody may call.
+  public var cacheToken: String?
   /// Where daemons serve metrics and health.
   public var metrics = Metrics()
   /// Records below this severity are not written.

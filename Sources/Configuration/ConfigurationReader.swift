@@ -25,6 +25,7 @@ extension Configuration {
       root.mapping("work") { configuration.work = readWork($0) }
       root.mapping("activation") { configuration.activation = readActivation($0) }
       root.mapping("providers") { configuration.providers = readProviders($0, secrets ? environment : nil) }
+      root.mapping("cache") { configuration.cacheToken = readCache($0, secrets ? environment : nil) }
       root.mapping("metrics") { configuration.metrics = readMetrics($0) }
       root.mapping("log") { log in
         configuration.logLevel = log.value(

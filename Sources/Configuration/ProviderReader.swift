@@ -1,4 +1,3 @@
-import Glibc
 import YAML
 
 extension Configuration {
@@ -28,7 +27,7 @@ extension Configuration {
       "dialects", .list(of: .oneOf(ModelDialect.self, else: .anthropic)), default: usual?.dialects ?? [.openAIChat])
     if dialects.isEmpty { reader.report("dialects", "'dialects' of provider '\(name)' is empty") }
     var provider = ModelProvider(name: name, apiBase: base, dialects: Set(dialects))
-    provider.key = readKey(reader, name, environment)
+    provider.key = readSecret("key", of: "provider '\(name)'", reader, environment)
     provider.keys = reader.value("keys", .dictionary(of: .nonEmptyString), default: [:])
     provider.models = reader.value("models", .list(of: .nonEmptyString), default: [])
     provider.sideModels = reader.value("side_models", .list(of: .nonEmptyString), default: [])
@@ -51,52 +50,6 @@ extension Configuration {
       }
     }
     return prices
-  }
-
-  /// From `key`, from the file `key_file`, or from the systemd credential `credential` (systemd.exec(5), LoadCredential=).
-  private static func readKey(_ reader: MappingReader, _ name: String, _ environment: [String: String]?) -> String? {
-    let key = reader.optional("key", .nonEmptyString)
-    let file = reader.optional("key_file", .nonEmptyString)
-    let credential = reader.optional("credential", .nonEmptyString)
-    guard [key, file, credential].compactMap({ $0 }).count <= 1 else {
-      reader.report("key", "provider '\(name)' has more than one of 'key', 'key_file' and 'credential'; leave one")
-      return nil
-    }
-    if let key { return key }
-    guard let environment else { return file ?? credential }
-    if let credential {
-      guard let directory = environment["CREDENTIALS_DIRECTORY"] else {
-        reader.report(
-          "credential",
-          "'credential' asks for a credential of systemd, but CREDENTIALS_DIRECTORY is not set; add LoadCredential= to the "
-            + "unit, or use 'key_file'")
-        return nil
-      }
-      guard !credential.contains("/"), credential != ".." else {
-        reader.report("credential", "'credential' must be a name without '/'")
-        return nil
-      }
-      return readKeyFile("\(directory)/\(credential)", reader, "credential")
-    }
-    return file.flatMap { readKeyFile($0, reader, "key_file") }
-  }
-
-  private static func readKeyFile(_ path: String, _ reader: MappingReader, _ key: String) -> String? {
-    do throws(FileFailure) {
-      let bytes = try readFile(path, limit: 16 << 10)
-      let text = String(decoding: bytes, as: UTF8.self)
-      // Files end with a line break; a key never has one.
-      guard let word = text.split(whereSeparator: \.isWhitespace).first,
-        text.split(whereSeparator: \.isWhitespace).count == 1
-      else {
-        reader.report(key, "'\(key)': \(path) must hold a key and nothing else")
-        return nil
-      }
-      return String(word)
-    } catch {
-      reader.report(key, "'\(key)': \(path) can't be read: \(String(cString: strerror(error.code)))")
-      return nil
-    }
   }
 
   /// Where a well-known provider is, and what it speaks.

@@ -82,6 +82,9 @@ public final class CoordinatorService: Sendable {
   /// When the Hub was last polled with success, seconds since 1970; nil: not yet.
   public var lastPollAt: Double? { state.withLock { $0.lastPollAt } }
 
+  /// What is kept of this agent's definition, or of all, may be old: the next look finds out.
+  public func invalidate(_ agentID: String?) async { await cache.invalidate(agentID) }
+
   /// Redis's last error, as long as it lasts; nil while it answers.
   public var redisTrouble: String? { state.withLock { $0.redisTrouble } }
 

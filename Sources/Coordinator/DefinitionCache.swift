@@ -3,7 +3,8 @@ import Logging
 import Observe
 import Work
 
-/// Definitions for as long as each may be kept (`cache_ttl`), so that a poll a second doesn't read the bucket each second.
+/// Definitions for as long as each may be kept (`cache_ttl`), so that a poll a second doesn't read the bucket each second. Then it is
+/// asked whether they are still the same.
 ///
 /// A definition that can't be read is logged once for each new reason and counted; while an older reading of it is there, that
 /// stays in use.
@@ -12,7 +13,14 @@ actor DefinitionCache {
   private let metrics: Metrics
   private let logger: Logger
   private let now: @Sendable () -> ContinuousClock.Instant
-  private var known = Remembered<KnownAgent>()
+  private struct Reading {
+    var agent: KnownAgent
+    /// What it was read from, where it is defined.
+    var files: [DefinitionFile] = []
+  }
+  private var known = Remembered<Reading>()
+  /// So far: what was asked for before one may be older than it.
+  private var invalidations = 0
   private var complaints: [String: String] = [:]
   /// How long what could not be read is believed.
   private static let doubt = Duration.seconds(30)
@@ -49,24 +57,49 @@ actor DefinitionCache {
 
   /// What is known of one agent.
   func agent(_ id: String) async -> KnownAgent {
-    if let agent = known.fresh(id, at: now()) { return agent }
+    if let reading = known.fresh(id, at: now()) { return reading.agent }
     guard WorkItem.isName(id) else { return .unknown }
+    let asked = invalidations
     do {
-      let definition = try await source.load(id).definition
-      known.keep(.defined(definition), id, until: now() + definition.cacheTTL)
+      let (reading, ttl) = try await read(id)
+      keep(reading, id, for: ttl, asked)
       complaints[id] = nil
-      return .defined(definition)
+      return reading.agent
     } catch DefinitionError.noSuchAgent, DefinitionError.badID {
       complaints[id] = nil
-      known.keep(.unknown, id, until: now() + Self.doubt)
+      keep(Reading(agent: .unknown), id, for: Self.doubt, asked)
       return .unknown
     } catch {
-      complain(about: id, "\(error)", "agent definition can't be read")
-      var agent = KnownAgent.broken
-      if case .defined(let older) = known.last(id) { agent = .defined(older) }
-      known.keep(agent, id, until: now() + Self.doubt)
-      return agent
+      var reading = Reading(agent: .broken)
+      if let older = known.last(id), case .defined = older.agent { reading = older }
+      let isKept = reading.agent != .broken
+      complain(
+        about: id, "\(error)",
+        isKept ? "new definition is broken; the last good one stays in use" : "agent definition can't be read")
+      keep(reading, id, for: Self.doubt, asked)
+      return reading.agent
     }
+  }
+
+  /// What is kept of this agent, or of all, may be old: the next look finds out.
+  func invalidate(_ id: String?) {
+    invalidations += 1
+    known.doubt(id, at: now())
+  }
+
+  /// Reads an agent where it has changed.
+  private func read(_ id: String) async throws -> (Reading, Duration) {
+    if let last = known.last(id), case .defined(let definition) = last.agent {
+      guard let agent = try await source.load(id, unless: last.files) else { return (last, definition.cacheTTL) }
+      return (Reading(agent: .defined(agent.definition), files: agent.files), agent.definition.cacheTTL)
+    }
+    let agent = try await source.load(id)
+    return (Reading(agent: .defined(agent.definition), files: agent.files), agent.definition.cacheTTL)
+  }
+
+  /// - Parameter asked: how many invalidations there had been when it was asked for.
+  private func keep(_ reading: Reading, _ id: String, for time: Duration, _ asked: Int) {
+    known.keep(reading, id, until: invalidations == asked ? now() + time : now())
   }
 
   /// The list could not be read.

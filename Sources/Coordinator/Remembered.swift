@@ -13,6 +13,11 @@ struct Remembered<Value> {
   /// What was last known, however long ago, as far as there was room to keep it.
   func last(_ id: String) -> Value? { entries[id]?.value }
 
+  /// Believes what is known of an agent, or of all, no more; it stays what was last known.
+  mutating func doubt(_ id: String?, at now: ContinuousClock.Instant) {
+    for id in id.map({ [$0] }) ?? Array(entries.keys) { entries[id]?.until = now }
+  }
+
   /// Believes something of an agent until then.
   mutating func keep(_ value: Value, _ id: String, until: ContinuousClock.Instant) {
     if entries.count >= Self.limit, entries[id] == nil {

@@ -89,6 +89,13 @@ public struct MetricDescription: Sendable {
     .init(
       "botburrow_definition_errors_total", .counter, "Agent definitions that could not be loaded.", labels: ["agent"]),
     .init(
+      "botburrow_cache_requests_total", .counter, "Requests to have definitions looked at again, by status.",
+      labels: ["status"]),
+    .init(
+      "botburrow_invalidations_heard_total", .counter,
+      "Times that kept definitions were called old: by an operator (changed), or because that may have been missed (listening).",
+      labels: ["reason"]),
+    .init(
       "botburrow_hub_errors_total", .counter, "Requests that the Hub did not carry out, by operation and status.",
       labels: ["operation", "status"]),
     .init(

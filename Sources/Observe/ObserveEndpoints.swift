@@ -6,20 +6,23 @@ public struct ObserveEndpoints: Sendable {
   private let metrics: Metrics
   private let collect: @Sendable (Metrics) async -> Void
   private let notReady: @Sendable () async -> String?
+  private let cache: CacheEndpoint?
 
   /// `notReady` returns nil when the daemon can work, else one sentence. `collect` runs before each exposition, for
-  /// gauges that are cheaper to read than to keep (queue depths).
+  /// gauges that are cheaper to read than to keep (queue depths). `cache` is served beside the three.
   public init(
     metrics: Metrics, collect: @escaping @Sendable (Metrics) async -> Void = { _ in },
-    notReady: @escaping @Sendable () async -> String? = { nil }
+    notReady: @escaping @Sendable () async -> String? = { nil }, cache: CacheEndpoint? = nil
   ) {
+    self.cache = cache
     self.metrics = metrics
     self.collect = collect
     self.notReady = notReady
   }
 
-  /// The answer to one of the three paths; nil for any other path, which is then somebody else's.
+  /// The answer to one of these paths; nil for any other path, which is then somebody else's.
   public func answer(_ request: ServerRequest) async -> ServerResponse? {
+    if let answer = await cache?.answer(request) { return answer }
     guard ["/metrics", "/healthz", "/readyz"].contains(request.path) else { return nil }
     guard request.method == "GET" || request.method == "HEAD" else {
       return .failure(

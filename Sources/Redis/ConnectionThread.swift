@@ -13,7 +13,9 @@ final class ConnectionThread: @unchecked Sendable {
     /// How long the server itself may block; nil for an ordinary command.
     var wait: Duration?
     var cancellable: Bool
-    var name: String { arguments.first.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "nothing" }
+    /// Sends nothing: waits for what the server says by itself, on the connection that is there.
+    var listens: Bool { arguments.isEmpty }
+    var name: String { arguments.first.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "listening" }
   }
 
   private let url: RedisURL
@@ -128,7 +130,12 @@ final class ConnectionThread: @unchecked Sendable {
     var notBefore = ContinuousClock.now
     while let job = nextJob() {
       if let held = socket.take() {
-        if held.isStale { forget() } else { socket = consume held }
+        if !job.listens, held.isStale { forget() } else { socket = consume held }
+      }
+      if socket == nil, job.listens {
+        // A new connection would have nothing to say: it subscribed to nothing.
+        answer(job, .failure(failure(.lost, job, "it was made before")))
+        continue
       }
       if socket == nil {
         guard pause(until: notBefore, for: job) else { continue }
@@ -146,7 +153,10 @@ final class ConnectionThread: @unchecked Sendable {
       guard var held = socket.take() else { continue }
       publish(held.descriptor)
       let limit = (job.wait ?? .zero) + commandTimeout
-      switch held.command(job.arguments, timeout: limit) {
+      let reply =
+        job.listens
+        ? held.next(within: job.wait ?? .zero, timeout: commandTimeout) : held.command(job.arguments, timeout: limit)
+      switch reply {
       case .value(.error(let message)):
         let code = String(message.prefix { $0 != " " })
         answer(job, .failure(failure(.refused(code: code), job, message)))

@@ -74,6 +74,24 @@ struct Socket: ~Copyable {
     return .value(Self.value(reply.assumingMemoryBound(to: redisReply.self).pointee))
   }
 
+  /// The next thing that the server says by itself; `.value(.null)` where it says nothing for `wait`.
+  mutating func next(within wait: Duration, timeout: Duration) -> Reply {
+    var reply: UnsafeMutableRawPointer?
+    // Something that came together with what was read before is in hiredis's buffer, where poll doesn't see it.
+    guard redisGetReplyFromReader(context, &reply) == REDIS_OK else { return .lost(Self.message(context)) }
+    if reply == nil {
+      var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      let milliseconds = Int32(clamping: max(0, Int64(wait / .milliseconds(1))))
+      guard Glibc.poll(&poll, 1, milliseconds) != 0 else { return .value(.null) }
+      guard redisSetTimeout(context, timeval(timeout)) == REDIS_OK else { return .lost(Self.message(context)) }
+      self.timeout = timeout
+      guard redisGetReply(context, &reply) == REDIS_OK else { return .lost(Self.message(context)) }
+    }
+    guard let reply else { return .value(.null) }
+    defer { freeReplyObject(reply) }
+    return .value(Self.value(reply.assumingMemoryBound(to: redisReply.self).pointee))
+  }
+
   private static func value(_ reply: redisReply) -> RedisValue {
     switch reply.type {
     case REDIS_REPLY_INTEGER: return .integer(reply.integer)

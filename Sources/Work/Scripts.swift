@@ -29,6 +29,7 @@ enum Scripts {
   static let outboxClaim = script(PackageResources.outbox_claim_lua)
   static let outboxStep = script(PackageResources.outbox_step_lua)
   static let outboxEnd = script(PackageResources.outbox_end_lua)
+  static let invalidate = script(PackageResources.invalidate_lua)
   static let effect = script(PackageResources.effect_lua)
   static let runnerBeat = script(PackageResources.runner_beat_lua)
   static let runnerGone = script(PackageResources.runner_gone_lua)

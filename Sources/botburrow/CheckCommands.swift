@@ -46,7 +46,8 @@ struct ConfigCheck: ParsableCommand {
 /// `botburrow agents …`
 struct AgentsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "agents", abstract: "Look at agent definitions.", subcommands: [AgentsCheck.self])
+    commandName: "agents", abstract: "Check agent definitions, and have changed ones used at once.",
+    subcommands: [AgentsCheck.self, AgentsInvalidate.self])
 }
 
 /// `botburrow agents check`

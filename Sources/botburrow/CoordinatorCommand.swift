@@ -35,12 +35,18 @@ struct CoordinatorCommand: ParsableCommand {
       definitions: try configuration.makeDefinitions(for: "the coordinator", transport), metrics: metrics,
       logger: logger)
     let address = daemon.metrics.flatMap { ListenAddress($0) } ?? configuration.metrics.coordinator
-    let endpoints = ObserveEndpoints(metrics: metrics, notReady: { service.redisTrouble })
+    let endpoints = ObserveEndpoints(
+      metrics: metrics, notReady: { service.redisTrouble }, cache: configuration.makeCacheEndpoint(queue, metrics))
     let stopped = StopSwitch()
     try Daemon.run(signals, stop: { await stopped.stop() }) {
       let server = try await Daemon.observe(address, endpoints)
       logger.notice("coordinator started", metadata: ["metrics": "\(address)"])
+      let news = Task {
+        await Daemon.followInvalidations(queue, metrics, logger) { await service.invalidate($0) }
+      }
       await stopped.run { await service.run() }
+      news.cancel()
+      await news.value
       await server?.stop(grace: .zero)
       queue.close()
       logger.notice("coordinator stopped")

@@ -73,10 +73,10 @@ enum Daemon {
     }
   }
 
-  /// Starts the three endpoints of a daemon; nil where no address is wanted.
+  /// Starts the endpoints of a daemon, which take no bodies to speak of; nil where no address is wanted.
   static func observe(_ address: ListenAddress?, _ endpoints: ObserveEndpoints) async throws -> HTTPServer? {
     guard let address else { return nil }
-    return try await HTTPServer.start(at: address.server, handler: endpoints.handler)
+    return try await HTTPServer.start(at: address.server, maxBodyBytes: 4096, handler: endpoints.handler)
   }
 }
 

@@ -53,12 +53,17 @@ struct RunnerCommand: ParsableCommand {
       notReady: {
         if service.isStopping { return "stopping: no more work is taken" }
         return service.reachesQueue ? nil : "the queue at \(queue.url.endpoint) has not answered yet"
-      })
+      }, cache: configuration.makeCacheEndpoint(queue, metrics))
     let grace = Duration.seconds(grace)
     try Daemon.run(signals, stop: { await service.stop(grace: grace) }) {
       let server = try await Daemon.observe(address, endpoints)
       logger.notice("runner started", metadata: ["pool": "\(pool.rawValue)", "metrics": "\(address)"])
+      let news = Task {
+        await Daemon.followInvalidations(queue, metrics, logger) { services.definitions.invalidate($0) }
+      }
       await service.run()
+      news.cancel()
+      await news.value
       await server?.stop(grace: .zero)
       queue.close()
       logger.notice("runner stopped")

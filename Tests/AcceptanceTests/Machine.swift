@@ -150,6 +150,8 @@ final class Machine: Sendable {
     /// More lines, or others, of the file.
     var definitions: String?
     var hub: String?
+    /// Further parts of the file.
+    var more = ""
     var environment: [String: String] = [:]
   }
 
@@ -205,6 +207,7 @@ final class Machine: Sendable {
     supervisor: {socket: "\(supervisorSocket)"}
     work: {lease: \(options.lease)}
     receipts: {directory: "\(folder.path)/receipts"}
+    \(options.more)
 
     """
   }
