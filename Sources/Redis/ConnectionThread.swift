@@ -134,7 +134,7 @@ final class ConnectionThread: @unchecked Sendable {
       }
       if socket == nil, job.listens {
         // A new connection would have nothing to say: it subscribed to nothing.
-        answer(job, .failure(failure(.lost, job, "it was made before")))
+        answer(job, .failure(failure(.lost, job, "it ended before")))
         continue
       }
       if socket == nil {

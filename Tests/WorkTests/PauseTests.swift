@@ -225,6 +225,21 @@ import Work
     #expect(try await bench.lease(runner: "r1").item.agentID == "c")
   }
 
+  /// It waited for a slot when it was paused, and the slot that it is woken for is another's.
+  @Test func aPausedRunnerPassesTheBellOn() async throws {
+    let bench = try await Bench()
+    let other = Bench.queue(bench.server)
+    for agent in ["a", "b"] { try await bench.push(#"{"agent_id":"\#(agent)"}"#) }
+    let running = try await bench.lease(runner: "r0")
+    #expect(try await bench.claim(runner: "r1", globalCap: 1) == .full)
+    try await bench.queue.pause(.runners(["r1"]))
+    try await bench.queue.finish(running, .done)
+    #expect(try await bench.queue.wait(after: .full, pools: [.notification], atMost: .seconds(10)))
+    #expect(try await bench.claim(runner: "r1", globalCap: 1) == .paused)
+    #expect(try await other.wait(after: .full, pools: [.notification], atMost: .seconds(10)))
+    #expect(try await bench.lease(runner: "r2").item.agentID == "b")
+  }
+
   @Test func aPausedRunnerIsForgottenAWeekAfterItAskedLast() async throws {
     let bench = try await Bench()
     try await bench.queue.pause(.runners(["alive", "gone"]))

@@ -14,12 +14,17 @@ local function last_resume()
   local last = redis.call('XREVRANGE', RESUMED, '+', '-', 'COUNT', 1)[1]
   return last and last[1] or '0-0'
 end
+-- It may have taken a ring of the bell, for a slot that others have a use for.
+local function refuse()
+  ring()
+  return {'PAUSED', last_resume()}
+end
 if redis.call('ZSCORE', PAUSED_RUNNERS, runner) then
   -- Stays known as paused for as long as it asks.
   redis.call('ZADD', PAUSED_RUNNERS, 'XX', ms(now), runner)
-  return {'PAUSED', last_resume()}
+  return refuse()
 end
-if redis.call('EXISTS', P .. 'pause') == 1 then return {'PAUSED', last_resume()} end
+if redis.call('EXISTS', P .. 'pause') == 1 then return refuse() end
 local pools, paused = {}, {}
 for i = 7, #ARGV do
   if redis.call('EXISTS', P .. 'pause:' .. ARGV[i]) == 0 then
@@ -28,7 +33,7 @@ for i = 7, #ARGV do
     paused[#paused + 1] = ARGV[i]
   end
 end
-if #pools == 0 then return {'PAUSED', last_resume()} end
+if #pools == 0 then return refuse() end
 if redis.call('ZCARD', LEASES) >= global_cap
   or redis.call('ZCARD', LEASES .. ':runner:' .. runner) >= runner_cap then
   redis.call('SET', WANTED, '1', 'PX', 30000)
