@@ -29,6 +29,8 @@ public struct RunnerIdentity: Sendable, Hashable {
 public enum RunnerState: String, Sendable, Hashable {
   /// It takes work.
   case serving
+  /// An operator paused it: it brings to an end what it has, and takes none until it is resumed.
+  case paused
   /// It was told to end: it takes none, and brings to an end what it has.
   case stopping
   /// It was not heard of any more, and did not say goodbye.

@@ -34,6 +34,19 @@ import Work
     #expect(try await bench.queue.runners().runners.map(\.running) == [0, 0])
   }
 
+  @Test("one that an operator paused shows as that, until it is resumed or ends")
+  func paused() async throws {
+    let bench = try await Bench()
+    for id in ["r1", "r2"] { try await bench.queue.register(Self.runner(id), up: .zero) }
+    try await bench.queue.pause(.runners(["r1"]))
+    #expect(try await bench.queue.runners().runners.map(\.state) == [.paused, .serving])
+    try await bench.queue.register(Self.runner("r1"), up: .zero, isStopping: true)
+    #expect(try await bench.queue.runners().runners.map(\.state) == [.stopping, .serving])
+    try await bench.queue.register(Self.runner("r1"), up: .zero)
+    try await bench.queue.resume(.runners(["r1"]))
+    #expect(try await bench.queue.runners().runners.map(\.state) == [.serving, .serving])
+  }
+
   @Test("when it started is told once, however the clocks round")
   func steady() async throws {
     let bench = try await Bench()
