@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 PACKAGES := libseccomp-dev libcap-dev libhiredis-dev libcurl4-openssl-dev libyaml-dev pkg-config \
   redis-server curl python3 iproute2 nftables procps util-linux e2fsprogs
-TEST_PACKAGES := prometheus gcc libc6-dev golang-github-docker-docker-dev squashfs-tools erofs-utils git
+TEST_PACKAGES := prometheus gcc libc6-dev golang-github-docker-docker-dev squashfs-tools erofs-utils git faketime
 BENCH_PACKAGES := bubblewrap runc
 MACHINE_PACKAGES := mmdebstrap qemu-system-x86 cpio e2fsprogs
 

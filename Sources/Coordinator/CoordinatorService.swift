@@ -36,6 +36,7 @@ public final class CoordinatorService: Sendable {
     var unknownAgents: Set<String> = []
     var unreadable: Set<String> = []
     var redisTrouble: String?
+    var redisIsFull = false
   }
 
   let configuration: Configuration
@@ -223,14 +224,32 @@ public final class CoordinatorService: Sendable {
     logger.warning("the Hub failed", metadata: ["error": "\(error)"])
   }
 
-  /// Logs the first of a row of failures, and each that is another's.
+  /// Logs the first of a row of failures, and each that is another's. A full Redis is one that answers, and the rest of the
+  /// coordinator's work goes on.
   func redisFailed(_ error: RedisError) {
     metrics.increment("botburrow_redis_errors_total", [("operation", error.operation)])
+    if error.isFull {
+      let isNew = state.withLock { state in
+        defer { state.redisIsFull = true }
+        return !state.redisIsFull
+      }
+      if isNew { logger.error("Redis is full: nothing new is queued", metadata: ["error": "\(error)"]) }
+      return
+    }
     let isNew = state.withLock { state in
       defer { state.redisTrouble = error.description }
       return state.redisTrouble != error.description
     }
     if isNew { logger.error("Redis failed", metadata: ["error": "\(error)"]) }
+  }
+
+  /// New work was queued.
+  func redisTookWork() {
+    let was = state.withLock { state in
+      defer { state.redisIsFull = false }
+      return state.redisIsFull
+    }
+    if was { logger.notice("Redis has room again") }
   }
 
   private func redisAnswered() {

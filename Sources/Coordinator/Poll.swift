@@ -157,6 +157,7 @@ extension CoordinatorService {
   @discardableResult
   func enqueue(_ proposals: [Proposal], fence: Fence) async throws -> Int {
     let outcomes = try await queue.enqueue(proposals, fence: fence)
+    if outcomes.contains(.queued) { redisTookWork() }
     for (proposal, outcome) in zip(proposals, outcomes) where outcome == .queued {
       let (item, pool) = (proposal.item, proposal.pool.rawValue)
       metrics.increment("botburrow_assigned_total", [("pool", pool), ("task_type", item.taskType.rawValue)])

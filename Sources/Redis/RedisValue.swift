@@ -56,6 +56,9 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
   public enum Kind: Sendable, Hashable {
     /// No connection could be made or logged in; the command was not sent.
     case unreachable
+    /// A connection could be made, but it serves nobody until somebody changes something there or in the URL: a wrong password,
+    /// a cluster, a version that is too old. The command was not sent.
+    case unusable
     /// The connection broke after the command was sent: it may have been carried out.
     case lost
     /// No reply in time: it may have been carried out.
@@ -88,19 +91,27 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
   public var isTransient: Bool {
     switch kind {
     case .unreachable, .lost, .timedOut: true
-    // BUSY: a script runs; the others: a restart or a failover goes on.
-    case .refused(let code): ["LOADING", "BUSY", "TRYAGAIN", "MASTERDOWN", "READONLY", "CLUSTERDOWN"].contains(code)
-    case .cancelled, .closed, .unexpected: false
+    case .refused(let code): Self.passing.contains(code)
+    case .cancelled, .closed, .unexpected, .unusable: false
     }
   }
+  private static let passing: Set = [
+    "BUSY",  // a script runs
+    "LOADING", "MASTERDOWN", "READONLY", "UNBLOCKED", "NOREPLICAS",  // a restart or a failover goes on
+    "OOM", "MISCONF",  // memory or disk is full
+  ]
+  /// Whether the server's memory is full: it refuses new work, and carries out what ends work.
+  public var isFull: Bool { kind == .refused(code: "OOM") }
+
   /// One sentence for the operator.
   public var description: String {
     switch kind {
+    case .unusable: "Redis at \(endpoint) can't be used: \(reason)"
     case .unreachable:
       "Redis at \(endpoint) can't be reached (\(reason)): check that it runs and that redis.url is right"
     case .lost: "the connection to Redis at \(endpoint) broke during \(operation) (\(reason)): it is made again"
     case .timedOut: "Redis at \(endpoint) did not answer \(operation) \(reason): check its load and the network"
-    case .refused: "Redis at \(endpoint) refused \(operation): \(reason)"
+    case .refused: "Redis at \(endpoint) refused \(operation): \(reason)" + (advice.map { ": \($0)" } ?? "")
     case .cancelled: "waiting for Redis at \(endpoint) (\(operation)) was cancelled"
     case .closed: "the connection to Redis at \(endpoint) was closed before \(operation)"
     case .unexpected: "Redis at \(endpoint) answered \(operation) in a way that is not understood: \(reason)"

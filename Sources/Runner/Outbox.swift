@@ -111,7 +111,7 @@ struct LeasedOutbox: Sendable {
 }
 
 extension RunnerServices {
-  /// Makes a call to the queue again while it is away or full, until the task is cancelled.
+  /// Makes a call to the queue again while it is away or can't write, until the task is cancelled.
   func patiently<Value>(
     _ operation: String, _ call: () async throws(RedisError) -> Value
   ) async throws(RedisError) -> Value {
@@ -119,8 +119,7 @@ extension RunnerServices {
       do throws(RedisError) {
         return try await call()
       } catch {
-        let passes = error.isTransient || error.kind == .refused(code: "OOM") || error.kind == .refused(code: "MISCONF")
-        guard passes, !Task.isCancelled else { throw error }
+        guard error.isTransient, !Task.isCancelled else { throw error }
         metrics.increment("botburrow_redis_errors_total", [("operation", operation)])
         do { try await time.sleep(.milliseconds(200)) } catch let interruption {
           // Cancelled: the last answer stands.

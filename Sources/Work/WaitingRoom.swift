@@ -42,6 +42,8 @@ final class WaitingRoom: Sendable {
   private let state = Mutex(State())
   /// How long one command waits on the server before it is sent again.
   private static let round = Duration.seconds(5)
+  /// How often to look where the server is too full to wait at.
+  private static let lookWhileFull = Duration.seconds(1)
   private static let bell = "botburrow:bell"
 
   init(connect: @escaping @Sendable () -> RedisConnection) { self.connect = connect }
@@ -101,6 +103,10 @@ final class WaitingRoom: Sendable {
       do {
         let reply = try await connection(for: door.key).blockingCommand(door.command(Self.round), wait: Self.round)
         result = .success(!reply.isNull)
+      } catch  where error.isFull {
+        // BLMOVE could store something, so a full server refuses it. What lies in the lists may still be claimed: look now and then.
+        do { try await Task.sleep(for: Self.lookWhileFull) } catch { return }
+        result = .success(true)
       } catch {
         result = .failure(error)
       }

@@ -228,13 +228,13 @@ final class Machine: Sendable {
     return program
   }
 
-  func coordinator(_ name: String = "coordinator") async throws -> Program {
-    let program = try await daemon(name, ["coordinator", "--config", configuration])
+  func coordinator(_ name: String = "coordinator", environment: [String: String] = [:]) async throws -> Program {
+    let program = try await daemon(name, ["coordinator", "--config", configuration], environment)
     try await until("the coordinator's start", within: .seconds(20)) { !program.logged("coordinator started").isEmpty }
     return program
   }
 
-  func runner(_ name: String = "runner") async throws -> Program {
+  func runner(_ name: String = "runner", environment: [String: String] = [:]) async throws -> Program {
     try folder.make("receipts")
     try folder.make("receipts/\(name)")
     let program = try await daemon(
@@ -242,17 +242,19 @@ final class Machine: Sendable {
       [
         "runner", "--pool", "notification", "--grace", "2", "--config", configuration, "--receipts",
         "\(folder.path)/receipts/\(name)",
-      ])
+      ], environment)
     try await until("the runner's start", within: .seconds(20)) { !program.logged("runner started").isEmpty }
     return program
   }
 
-  private func daemon(_ name: String, _ arguments: [String]) async throws -> Program {
+  private func daemon(
+    _ name: String, _ arguments: [String], _ environment: [String: String] = [:]
+  ) async throws -> Program {
     unlink("\(folder.path)/\(name)-metrics.sock")
     return try await Program.start(
       name, [Product.botburrow] + arguments + ["--metrics", "unix:\(folder.path)/\(name)-metrics.sock"],
       in: folder.path,
-      environment: ["HUB_API_KEY": Self.key].merging(options.environment) { $1 })
+      environment: ["HUB_API_KEY": Self.key].merging(options.environment) { $1 }.merging(environment) { $1 })
   }
 
   // MARK: Looking in from outside

@@ -15,15 +15,54 @@ public final class RedisServer: Sendable {
   }
   private let directory: String
   private let arguments: [String]
+  private let environment: [String: String]
   private let running = Mutex<Running?>(nil)
 
   /// Starts a server and waits until it answers.
-  /// - Parameter arguments: more of redis-server's own, as `["--requirepass", "x"]`.
-  public init(_ arguments: [String] = []) async throws {
+  /// - Parameters:
+  ///   - arguments: more of redis-server's own, as `["--requirepass", "x"]`.
+  ///   - environment: more variables of the server, beside this process's.
+  public init(_ arguments: [String] = [], environment: [String: String] = [:]) async throws {
     directory = try Self.makeDirectory()
     self.arguments = arguments
+    self.environment = environment
     try await start()
   }
+
+  /// Starts a sentinel.
+  /// - Parameter lines: of its configuration, as `sentinel monitor …`.
+  public init(sentinel lines: [String], port: Int) async throws {
+    directory = try Self.makeDirectory()
+    environment = [:]
+    let file = directory + "/sentinel.conf"
+    let own = ["port \(port)", "bind 127.0.0.1", "dir \(directory)", "unixsocket \(directory)/socket"]
+    guard let stream = fopen(file, "w") else { throw TestServerError("fopen \(file): errno \(errno)") }
+    fputs((own + lines).joined(separator: "\n") + "\n", stream)
+    fclose(stream)
+    arguments = [file, "--sentinel"]
+    try await start()
+  }
+
+  /// A TCP port of this host that nobody listened at a moment ago.
+  public static func freePort() throws -> Int {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw TestServerError("socket: errno \(errno)") }
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let failed = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, size) != 0 || getsockname(descriptor, $0, &size) != 0
+      }
+    }
+    guard !failed else { throw TestServerError("no free port: errno \(errno)") }
+    return Int(UInt16(bigEndian: address.sin_port))
+  }
+
+  /// The program: redis-server, or what `BOTBURROW_TEST_SERVER` names, as a valkey-server.
+  public static var program: String { getenv("BOTBURROW_TEST_SERVER").map { String(cString: $0) } ?? "redis-server" }
   deinit { end() }
 
   /// `unix://…`, without a login.
@@ -68,10 +107,17 @@ public final class RedisServer: Sendable {
     posix_spawnattr_setsigmask(&attributes, &none)
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
     let script = """
-      redis-server --port 0 --unixsocket "$0/socket" --dir "$0" --appendonly yes --save "" --daemonize no "$@" </dev/null &
+      "$@" </dev/null &
       echo $! >"$0/pid"; read -r line; kill -9 $! 2>/dev/null; wait
       """
-    let words = ["/bin/sh", "-c", script, directory] + arguments
+    // By env(1), so that what is meant for the server (LD_PRELOAD) doesn't reach the shell.
+    let standard = [
+      "--port", "0", "--unixsocket", directory + "/socket", "--dir", directory, "--appendonly", "yes", "--save", "",
+      "--daemonize", "no",
+    ]
+    let words =
+      ["/bin/sh", "-c", script, directory, "/usr/bin/env"] + environment.map { "\($0.key)=\($0.value)" }
+      + [Self.program] + (arguments.last == "--sentinel" ? [] : standard) + arguments
     unlink(directory + "/pid")
     var shell = pid_t()
     let pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
@@ -93,7 +139,8 @@ public final class RedisServer: Sendable {
         _ = try await connection.command(["PING"])
         return
       } catch {
-        if error.reason.hasPrefix("NOAUTH") { return }  // It answers, which is all that is asked.
+        // It answers, which is all that is asked: it wants a password, is a sentinel, a replica.
+        if error.kind == .unusable || error.reason.hasPrefix("it is a replica") { return }
         guard error.isTransient else { throw error }
       }
     }
@@ -109,6 +156,7 @@ public final class RedisServer: Sendable {
     close(ended.pipe)
     var status: Int32 = 0
     while waitpid(ended.shell, &status, 0) < 0, errno == EINTR {}
+    if environment["LD_PRELOAD"] != nil { FakeClock.forget(ended.server) }
   }
 
   private func end() {

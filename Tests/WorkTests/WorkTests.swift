@@ -10,8 +10,11 @@ struct Bench {
   let queue: WorkQueue
   let plain: RedisConnection
 
-  init(lease: Duration = .seconds(15), maxAttempts: Int = 5, server arguments: [String] = []) async throws {
-    server = try await RedisServer(arguments)
+  init(
+    lease: Duration = .seconds(15), maxAttempts: Int = 5, server arguments: [String] = [],
+    environment: [String: String] = [:]
+  ) async throws {
+    server = try await RedisServer(arguments, environment: environment)
     queue = Self.queue(server, lease: lease, maxAttempts: maxAttempts)
     plain = RedisConnection(server.url)
   }

@@ -4,7 +4,10 @@
 -- Complexity: O(1).
 local LEADER = 'coordinator:leader'
 if ARGV[1] == 'campaign' then
-  if redis.call('EXISTS', LEADER) == 1 then return '' end
+  local left = redis.call('PTTL', LEADER)
+  -- A lock that would last longer than any may: the server's clock was set back after it was taken.
+  if left > tonumber(ARGV[3]) then redis.call('PEXPIRE', LEADER, ARGV[3]) end
+  if left ~= -2 then return '' end
   local fence = redis.call('INCR', P .. 'epoch') .. ':' .. ARGV[2]
   redis.call('SET', LEADER, fence, 'PX', ARGV[3])
   return fence
