@@ -126,7 +126,7 @@ public struct Configuration: Sendable, Hashable {
   public var coordinator = Coordinator()
   /// By pool name: notification, exploration, hybrid. Pools that the file leaves out aren't here.
   public var runners: [String: RunnerPool] = [:]
-  /// `redis://…`, `unix://…`; nil when the file gives none (`up` starts its own). May hold a password.
+  /// `redis://…`, `unix://…`, `redis-sentinel://…`; nil when the file gives none (`up` starts its own). May hold a password.
   public var redisURL: String?
   /// The Hub; nil when the file names none.
   public var hub: Hub?

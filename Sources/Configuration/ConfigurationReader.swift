@@ -72,12 +72,13 @@ extension Configuration {
     switch scheme {
     case "redis" where url.hasPrefix("redis://") && url.count > "redis://".count: break
     case "unix" where url.hasPrefix("unix:///") && url.count > "unix:///".count: break
+    case "redis-sentinel" where url.hasPrefix("redis-sentinel://") && url.count > "redis-sentinel://".count: break
     case "rediss":
       reader.report(
         "url",
         "'url' asks for TLS (rediss://), which isn't spoken here; run a stunnel on this host and write "
           + "redis://127.0.0.1:PORT, or write unix:///PATH for a local socket")
-    default: reader.report("url", "'url' must be redis://HOST:PORT or unix:///PATH")
+    default: reader.report("url", "'url' must be redis://HOST:PORT, unix:///PATH or redis-sentinel://HOST:PORT,…/NAME")
     }
     return url
   }

@@ -126,6 +126,7 @@ final class ConnectionThread: @unchecked Sendable {
     pthread_sigmask(SIG_BLOCK, &signals, nil)
 
     var socket: Socket?
+    var connector = Connector(url, timeout: commandTimeout)
     var failures = 0
     var notBefore = ContinuousClock.now
     while let job = nextJob() {
@@ -139,14 +140,14 @@ final class ConnectionThread: @unchecked Sendable {
       }
       if socket == nil {
         guard pause(until: notBefore, for: job) else { continue }
-        switch connect() {
+        switch connector.connect({ publish($0) }) {
         case .connected(let made):
           failures = 0
           socket = consume made
-        case .failed(let reason):
+        case .refused(let refusal):
           failures += 1
           notBefore = .now + backoff.delay(failures: failures, jitter: jitter())
-          answer(job, .failure(failure(.unreachable, job, reason)))
+          answer(job, .failure(failure(refusal.isFinal ? .unusable : .unreachable, job, refusal.reason)))
           continue
         }
       }
@@ -159,8 +160,11 @@ final class ConnectionThread: @unchecked Sendable {
       switch reply {
       case .value(.error(let message)):
         let code = String(message.prefix { $0 != " " })
+        let isDemoted = code == "READONLY" || code == "UNBLOCKED"
+        if isDemoted { forget() }
         answer(job, .failure(failure(.refused(code: code), job, message)))
-        socket = consume held
+        // A primary that became a replica: the next command finds out who is the primary now.
+        if !isDemoted { socket = consume held }
       case .value(let value):
         answer(job, .success(value))
         socket = consume held
@@ -204,35 +208,11 @@ final class ConnectionThread: @unchecked Sendable {
     }
   }
 
-  private func connect() -> Socket.Connected {
-    switch Socket.connect(url.address, timeout: commandTimeout) {
-    case .failed(let reason): return .failed(reason)
-    case .connected(var socket):
-      publish(socket.descriptor)
-      var greetings: [[RedisArgument]] = []
-      if let password = url.password {
-        greetings.append(["AUTH"] + (url.user.map { [RedisArgument($0)] } ?? []) + [RedisArgument(password)])
-      }
-      if url.database != 0 { greetings.append(["SELECT", RedisArgument(url.database)]) }
-      for greeting in greetings {
-        let problem: String
-        switch socket.command(greeting, timeout: commandTimeout) {
-        case .value(.error(let message)): problem = message
-        case .value: continue
-        case .timedOut: problem = "no answer to the login within \(commandTimeout)"
-        case .lost(let reason): problem = reason
-        }
-        forget()
-        return .failed(problem)
-      }
-      return .connected(socket)
-    }
-  }
-
   private func publish(_ descriptor: Int32) {
     locked {
       self.descriptor = descriptor
       // close() or cancel() may have come while there was nothing to shut down.
+      guard descriptor >= 0 else { return }
       if isClosed || running.map({ continuations[$0] == nil }) ?? false { shutdown(descriptor, Int32(SHUT_RDWR)) }
     }
   }

@@ -1,7 +1,10 @@
 /// Where a Redis or Valkey primary listens, and how to log in.
 ///
-/// - `redis://[user[:password]@]host[:port][/db]`, port 6379 and database 0 unless given;
-/// - `unix://[user[:password]@]/path/to/socket[?db=N]`.
+/// - `redis://[[user]:password@]host[:port][/db]`, port 6379 and database 0 unless given;
+/// - `unix://[[user]:password@]/path/to/socket[?db=N]`;
+/// - `redis-sentinel://[[user]:password@]host[:port][,host[:port]…]/name[/db][?sentinel_user=…&sentinel_password=…]`: sentinels, port
+///   26379 unless given, and the name under which they watch the primary. User and password are the primary's; the query's are the
+///   sentinels' own.
 ///
 /// User and password are percent-decoded (RFC 3986 section 2.1). `redis://:secret@host` logs in without a user name.
 public struct RedisURL: Sendable, Hashable {
@@ -9,6 +12,38 @@ public struct RedisURL: Sendable, Hashable {
   public enum Address: Sendable, Hashable {
     case tcp(host: String, port: Int)
     case unix(path: String)
+    /// Whom to ask for the primary.
+    case sentinels(Sentinels)
+  }
+  /// Sentinels of one primary.
+  public struct Sentinels: Sendable, Hashable {
+    /// One of them.
+    public struct Host: Sendable, Hashable {
+      /// Name or address.
+      public var host: String
+      /// TCP port.
+      public var port: Int
+      /// Makes one.
+      public init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+      }
+    }
+    /// In the order in which they are asked at first.
+    public var hosts: [Host]
+    /// The primary's name, as in `sentinel monitor NAME …`.
+    public var name: String
+    /// The sentinels' ACL user; nil logs in as `default`.
+    public var user: String?
+    /// The sentinels' password; nil: they have none.
+    public var password: String?
+    /// Makes a group.
+    public init(hosts: [Host], name: String, user: String? = nil, password: String? = nil) {
+      self.hosts = hosts
+      self.name = name
+      self.user = user
+      self.password = password
+    }
   }
   /// Where the server listens.
   public var address: Address
@@ -37,6 +72,7 @@ public struct RedisURL: Sendable, Hashable {
     switch scheme {
     case "redis": try self.init(tcp: rest)
     case "unix": try self.init(unix: rest)
+    case "redis-sentinel": try self.init(sentinels: rest)
     case "rediss":
       throw RedisURLError(
         "rediss:// is not supported: run stunnel beside this program and give its local address as redis://127.0.0.1:PORT, or use unix:///path/to/socket"
@@ -47,7 +83,8 @@ public struct RedisURL: Sendable, Hashable {
       )
     default:
       throw RedisURLError(
-        "the Redis URL's scheme '\(scheme)' is not known; write redis://host:6379/0 or unix:///path/to/socket")
+        "the Redis URL's scheme '\(scheme)' is not known; write redis://host:6379/0, unix:///path/to/socket or redis-sentinel://host:26379/name"
+      )
     }
   }
 
@@ -55,7 +92,7 @@ public struct RedisURL: Sendable, Hashable {
     let (login, place) = try Self.splitLogin(text)
     if place.contains(",") {
       throw RedisURLError(
-        "the Redis URL names several hosts; Redis Cluster is not supported: give the URL of one primary, as redis://host:6379/0"
+        "the Redis URL names several hosts; Redis Cluster is not supported: give the URL of one primary, as redis://host:6379/0, or its sentinels, as redis-sentinel://host,host/name"
       )
     }
     if place.contains("?") {
@@ -67,27 +104,9 @@ public struct RedisURL: Sendable, Hashable {
       let path = place[place.index(after: slash)...]
       if !path.isEmpty { database = try Self.database(path) }
     }
-    let authority = slash.map { place[..<$0] } ?? place
-    var host = authority
-    var portText: Substring?
-    if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
-      host = authority[authority.index(after: authority.startIndex)..<end]
-      let tail = authority[authority.index(after: end)...]
-      if tail.hasPrefix(":") { portText = tail.dropFirst() }
-    } else if let colon = authority.lastIndex(of: ":") {
-      host = authority[..<colon]
-      portText = authority[authority.index(after: colon)...]
-    }
-    guard !host.isEmpty else { throw RedisURLError("the Redis URL has no host; write redis://host:6379/0") }
-    var port = 6379
-    if let portText {
-      guard let number = Int(portText), (1...65535).contains(number) else {
-        throw RedisURLError("the Redis URL's port '\(portText)' is not a number from 1 to 65535")
-      }
-      port = number
-    }
+    let (host, port) = try Self.hostAndPort(slash.map { place[..<$0] } ?? place, standard: 6379)
     self.init(
-      address: .tcp(host: String(host), port: port), user: login.user, password: login.password, database: database)
+      address: .tcp(host: host, port: port), user: login.user, password: login.password, database: database)
   }
 
   private init(unix text: Substring) throws(RedisURLError) {
@@ -113,14 +132,30 @@ public struct RedisURL: Sendable, Hashable {
   }
 
   /// Where to connect, for messages: never with a password.
-  public var endpoint: String {
-    switch address {
-    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    case .unix(let path): path
+  public var endpoint: String { address.text }
+
+  static func hostAndPort(
+    _ authority: Substring, standard: Int
+  ) throws(RedisURLError) -> (host: String, port: Int) {
+    var host = authority
+    var portText: Substring?
+    if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
+      host = authority[authority.index(after: authority.startIndex)..<end]
+      let tail = authority[authority.index(after: end)...]
+      if tail.hasPrefix(":") { portText = tail.dropFirst() }
+    } else if let colon = authority.lastIndex(of: ":") {
+      host = authority[..<colon]
+      portText = authority[authority.index(after: colon)...]
     }
+    guard !host.isEmpty else { throw RedisURLError("the Redis URL has no host; write redis://host:6379/0") }
+    guard let portText else { return (String(host), standard) }
+    guard let port = Int(portText), (1...65535).contains(port) else {
+      throw RedisURLError("the Redis URL's port '\(portText)' is not a number from 1 to 65535")
+    }
+    return (String(host), port)
   }
 
-  private static func splitLogin(
+  static func splitLogin(
     _ text: Substring
   ) throws(RedisURLError) -> (login: (user: String?, password: String?), place: Substring) {
     guard let at = text.lastIndex(of: "@") else { return ((nil, nil), text) }
@@ -135,7 +170,7 @@ public struct RedisURL: Sendable, Hashable {
     return ((user.isEmpty ? nil : user, password), place)
   }
 
-  private static func decoded(_ text: Substring) throws(RedisURLError) -> String {
+  static func decoded(_ text: Substring) throws(RedisURLError) -> String {
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]
     while let byte = rest.popFirst() {
@@ -154,11 +189,23 @@ public struct RedisURL: Sendable, Hashable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  private static func database(_ text: Substring) throws(RedisURLError) -> Int {
+  static func database(_ text: Substring) throws(RedisURLError) -> Int {
     guard let number = Int(text), number >= 0 else {
       throw RedisURLError("the Redis URL's database '\(text)' is not a number of 0 or more")
     }
     return number
+  }
+}
+
+extension RedisURL.Address {
+  /// For messages.
+  var text: String {
+    switch self {
+    case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    case .unix(let path): path
+    case .sentinels(let group):
+      group.hosts.map { Self.tcp(host: $0.host, port: $0.port).text }.joined(separator: ",") + "/" + group.name
+    }
   }
 }
 

@@ -9,11 +9,12 @@ struct Socket: ~Copyable {
   /// Connects without logging in. `.failure` is what the system said.
   static func connect(_ address: RedisURL.Address, timeout: Duration) -> Connected {
     let limit = timeval(timeout)
-    let made =
-      switch address {
-      case .tcp(let host, let port): redisConnectWithTimeout(host, Int32(port), limit)
-      case .unix(let path): redisConnectUnixWithTimeout(path, limit)
-      }
+    let made: UnsafeMutablePointer<redisContext>?
+    switch address {
+    case .tcp(let host, let port): made = redisConnectWithTimeout(host, Int32(port), limit)
+    case .unix(let path): made = redisConnectUnixWithTimeout(path, limit)
+    case .sentinels: return .failed("sentinels are asked one by one")
+    }
     guard let made else { return .failed("out of memory") }
     guard made.pointee.err == 0 else {
       let reason = Self.message(made)

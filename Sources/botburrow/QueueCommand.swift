@@ -29,7 +29,9 @@ struct QueueCommand: ParsableCommand {
 struct QueueOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "The configuration file.") var config: String?
   @Option(
-    help: "Redis: redis://host:port/db or unix:///path; instead of the file's redis.url, and then no file is read.")
+    help:
+      "Redis: redis://host:port/db, unix:///path or redis-sentinel://host:port/name; instead of the file's redis.url, and then no file is read."
+  )
   var redis: String?
   @Flag(help: "Print JSON instead of text.") var json = false
 

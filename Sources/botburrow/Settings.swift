@@ -11,7 +11,10 @@ import Redis
 /// Where the configuration comes from: a file, with options on top.
 struct SettingsOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "The configuration file.") var config: String?
-  @Option(help: "Redis: redis://host:port/db or unix:///path; instead of the file's redis.url.") var redis: String?
+  @Option(
+    help:
+      "Redis: redis://host:port/db, unix:///path or redis-sentinel://host:port/name; instead of the file's redis.url.")
+  var redis: String?
   @Option(help: "The Hub's URL; instead of the file's hub.url. Its key is in HUB_API_KEY.") var hub: String?
   @Option(help: "Directory of agent definitions; instead of the file's r2 or definitions.") var agents: String?
   @Option(help: "The supervisor's socket; instead of the file's supervisor.socket.") var socket: String?

@@ -184,7 +184,7 @@ private func shippedPath() -> String {
     ),
     (
       "redis: {url: 'http://user:secret@h'}",
-      "config/coordinator.yaml:1:14: 'url' must be redis://HOST:PORT or unix:///PATH"
+      "config/coordinator.yaml:1:14: 'url' must be redis://HOST:PORT, unix:///PATH or redis-sentinel://HOST:PORT,…/NAME"
     ),
     (
       "hub: {url: hub.example.com, api_key: k}",

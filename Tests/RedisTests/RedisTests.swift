@@ -45,7 +45,7 @@ import Testing
     var url = server.url
     url.password = "wrong"
     let refused = await #expect(throws: RedisError.self) { try await RedisConnection(url).command(["PING"]) }
-    #expect(refused?.kind == .unreachable)
+    #expect(refused?.kind == .unusable)
     #expect(refused?.description.contains("WRONGPASS") == true)
     #expect(refused?.description.contains("wrong ") == false)
     url.password = "s3cret"

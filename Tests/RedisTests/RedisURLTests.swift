@@ -9,6 +9,15 @@ import Testing
         == RedisURL(address: .tcp(host: "10.0.0.1", port: 7000), user: "me", password: "p@ss/", database: 3))
     #expect(try RedisURL("redis://:secret@h") == RedisURL(address: .tcp(host: "h", port: 6379), password: "secret"))
     #expect(try RedisURL("redis://[::1]:6380/") == RedisURL(address: .tcp(host: "::1", port: 6380)))
+    let two = [RedisURL.Sentinels.Host(host: "a", port: 26379), RedisURL.Sentinels.Host(host: "::1", port: 5000)]
+    let sentinels = try RedisURL("redis-sentinel://me:p@a,[::1]:5000/main/2")
+    #expect(
+      sentinels
+        == RedisURL(address: .sentinels(.init(hosts: two, name: "main")), user: "me", password: "p", database: 2))
+    #expect(sentinels.endpoint == "a:26379,[::1]:5000/main")
+    #expect(
+      try RedisURL("redis-sentinel://a/main?sentinel_user=s&sentinel_password=%26")
+        == RedisURL(address: .sentinels(.init(hosts: [two[0]], name: "main", user: "s", password: "&"))))
     #expect(
       try RedisURL("unix:///run/redis.sock?db=2") == RedisURL(address: .unix(path: "/run/redis.sock"), database: 2))
   }
@@ -25,9 +34,18 @@ import Testing
     ),
     (
       "redis://a:1,b:2",
-      "the Redis URL names several hosts; Redis Cluster is not supported: give the URL of one primary, as redis://host:6379/0"
+      "the Redis URL names several hosts; Redis Cluster is not supported: give the URL of one primary, as redis://host:6379/0, or its sentinels, as redis-sentinel://host,host/name"
     ),
-    ("http://h", "the Redis URL's scheme 'http' is not known; write redis://host:6379/0 or unix:///path/to/socket"),
+    (
+      "http://h",
+      "the Redis URL's scheme 'http' is not known; write redis://host:6379/0, unix:///path/to/socket or redis-sentinel://host:26379/name"
+    ),
+    ("redis-sentinel://a:1,b:2", "the Redis URL names no primary; write redis-sentinel://host:26379,host:26379/name/0"),
+    ("redis-sentinel://a,,b/main", "the Redis URL has no host; write redis://host:6379/0"),
+    (
+      "redis-sentinel://a/main?db=1",
+      "the Redis URL's query is not known; redis-sentinel:// takes sentinel_user and sentinel_password"
+    ), ("redis-sentinel://a/main?sentinel_user=s", "the Redis URL has a sentinel_user without a sentinel_password"),
     ("redis://", "the Redis URL has no host; write redis://host:6379/0"),
     ("redis://h:x", "the Redis URL's port 'x' is not a number from 1 to 65535"),
     ("redis://h/one", "the Redis URL's database 'one' is not a number of 0 or more"),
