@@ -12,10 +12,13 @@ struct DoctorCommand: ParsableCommand {
     abstract: "Look at this machine: what the system needs, what it has, what to do.",
     discussion: """
       Exit 1 if something is missing without which no sandbox can be made. As root it makes a sandbox, and asks the tools \
-      that it finds for their versions inside; a version that was not tested may well work.
+      that it finds for their versions inside; a version that was not tested may well work. Of the Redis that the \
+      configuration file or --redis names it says whether work can be lost there.
       """)
 
   @Flag(help: "Print JSON instead of a table.") var json = false
+  @Option(name: .shortAndLong, help: "The configuration file.") var config: String?
+  @Option(help: "Redis, as in redis.url; instead of the file's.") var redis: String?
   @Option(help: "Directory of profiles.") var profiles: String?
   @Option(help: "The supervisor's socket.") var socket = Places.socket
 
@@ -23,7 +26,7 @@ struct DoctorCommand: ParsableCommand {
     let findings =
       kernel() + [privileges(), controlGroups()]
       + UserNamespaceRules.read().findings(isPrivileged: Capabilities.has("cap_sys_admin"))
-      + programs() + installation()
+      + programs() + RedisFindings.read(config: config, redis: redis) + installation()
     if json {
       print(try JSON.text(findings.map(\.json), pretty: true))
     } else {
