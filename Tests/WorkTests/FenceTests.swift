@@ -10,12 +10,13 @@ import Testing
 @Suite struct FenceTests {
   /// Everything that a leader writes.
   enum LeaderCall: String, CaseIterable, Sendable {
-    case enqueue, exploration, scheduleNew, reschedule, unschedule, noteQuiet, takeDue, renew, resign
+    case enqueue, exploration, scheduleNew, reschedule, unschedule, noteQuiet, takeDue, noteAlerts, renew, resign
     var script: String {
       switch self {
       case .enqueue, .exploration: "enqueue"
       case .scheduleNew, .reschedule, .unschedule, .noteQuiet: "schedule"
       case .takeDue: "take_due"
+      case .noteAlerts: "alerts"
       case .renew, .resign: "lead"
       }
     }
@@ -33,12 +34,14 @@ import Testing
         return try await queue.enqueue(item, pool: .notification, fence: fence) == .queued
       case .exploration:
         let item = LeaderTests.item("x", task: .exploration)
-        return try await queue.enqueue(item, pool: .exploration, fence: fence, nextDue: 7) == .queued
+        return try await queue.enqueue([Proposal(item: item, pool: .exploration, nextDue: 7)], fence: fence).first
+          == .queued
       case .scheduleNew: return try await queue.scheduleNew([("new", 5)], fence: fence)
       case .reschedule: return try await queue.reschedule([("due", 6)], fence: fence)
       case .unschedule: return try await queue.unschedule(["due"], fence: fence)
       case .noteQuiet: return try await queue.noteQuiet([("still", 32_503_680_000)], fence: fence)
       case .takeDue: return try await queue.takeDue(1, fence: fence) != nil
+      case .noteAlerts: return try await queue.noteAlerts([("lost:r", .zero)], fence: fence) != nil
       case .renew: return try await lead("renew")
       case .resign: return try await lead("resign")
       }
@@ -175,7 +178,9 @@ import Testing
       let text = String(decoding: try Data(contentsOf: URL(filePath: "\(directory)/\(name)")), as: UTF8.self)
       let script = String(name.dropLast(".lua".count))
       if text.contains("is_leader(") { fenced.insert(script) }
-      if text.contains("holds(") || text.contains("'token') ~=") { leased.insert(script) }
+      if text.contains("holds(") || text.contains("'token') ~=") || text.contains("record.token ~=") {
+        leased.insert(script)
+      }
     }
     #expect(fenced == Set(LeaderCall.allCases.map(\.script)))
     #expect(leased == Set(LeaseCall.allCases.map(\.script)))

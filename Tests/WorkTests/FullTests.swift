@@ -41,7 +41,8 @@ import Work
         _ = try await bench.queue.enqueue(item, pool: .notification, fence: fence)
       }
       await note { () throws(RedisError) in
-        _ = try await bench.queue.enqueue(exploration, pool: .exploration, fence: fence, nextDue: 5)
+        _ = try await bench.queue.enqueue(
+          [Proposal(item: exploration, pool: .exploration, nextDue: 5)], fence: fence)
       }
       await note { () throws(RedisError) in _ = try await bench.queue.scheduleNew([("new", 1)], fence: fence) }
       await note { () throws(RedisError) in _ = try await bench.queue.takeDue(1, fence: fence) }
@@ -98,8 +99,8 @@ import Work
       #expect(try await bench.queue.finish(lease, lease.activationID == "fail" ? .dead(reason: "x") : .done))
     }
     // Operators can pause and throw away.
-    #expect(try await bench.queue.pause() == 1)
-    #expect(try await bench.queue.resume() == 1)
+    #expect(try await bench.queue.pause(.system).count == 1)
+    #expect(try await bench.queue.resume(.system).count == 1)
     #expect(try await bench.queue.purgeDead(["fail"]) == 1)
     let status = try await bench.queue.status()
     #expect((status.leased, status.retries, status.dead, status.outbox, status.parked) == (0, 0, 0, 0, 0))
