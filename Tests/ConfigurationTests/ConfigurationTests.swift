@@ -105,6 +105,7 @@ private func documentedConfiguration() -> Configuration {
 
   @Test func everythingElseCanBeSet() throws {
     let text = """
+      coordinator: {stuck_after: 90s}
       redis: {url: 'unix:///run/redis.sock'}
       definitions: {directory: /srv/agents}
       supervisor: {socket: /tmp/s}
@@ -117,6 +118,7 @@ private func documentedConfiguration() -> Configuration {
       x-team: burrow
       """
     let configuration = try Configuration.parse(text.utf8, file: "f", environment: [:])
+    #expect(configuration.coordinator.stuckAfter == .seconds(90))
     #expect(configuration.redisURL == "unix:///run/redis.sock")
     #expect(configuration.definitions == .directory("/srv/agents"))
     #expect(configuration.supervisor.socket == "/tmp/s")
@@ -161,6 +163,10 @@ private func shippedPath() -> String {
     (
       "coordinator: {poll_interval: 2h}",
       "config/coordinator.yaml:1:30: 'poll_interval' must be between 100ms and 1h, not '2h'"
+    ),
+    (
+      "coordinator: {stuck_after: 5s}",
+      "config/coordinator.yaml:1:28: 'stuck_after' must be between 10s and 1d, not '5s'"
     ),
     (
       "coordinator: {max_concurrent_activations: 0}",

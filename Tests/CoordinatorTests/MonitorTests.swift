@@ -157,8 +157,12 @@ import Work
       #expect(shown.contains(#"botburrow_runners{pool="notification"} 1"#))
       #expect(shown.contains(#"botburrow_unserved_pool{pool="hybrid"} 1"#))
       #expect(shown.contains(#"botburrow_unserved_pool{pool="notification"} 0"#))
-      // Half a minute is not over.
+      // Half a minute is not over; then it is.
       #expect(bench.log.count("work waits in a list") == 0)
+      _ = try await plain.command(["HSET", "botburrow:alerts", "unserved:hybrid", RedisArgument(now - 31_000)])
+      try await bench.until("it is told too") { bench.log.count("work waits in a list") == 1 }
+      try await bench.queue.register(MonitorTests.runner("new", .hybrid).identity, up: .zero)
+      try await bench.until("the list is served") { bench.log.count("a list is served again, or is empty") == 1 }
       try await bench.queue.register(MonitorTests.runner("killed", .notification).identity, up: .zero)
       try await bench.until("it is back") { bench.log.count("a lost runner is back, or was forgotten") == 1 }
     }
