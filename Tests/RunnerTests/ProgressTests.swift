@@ -1,11 +1,12 @@
+import Configuration
 import Gateway
-import ModelGateway
 import ModelStandIn
 import Synchronization
 import TestSupport
 import Testing
 import Work
 
+@testable import ModelGateway
 @testable import Runner
 
 @Suite("How far an activation is")
@@ -40,6 +41,33 @@ struct ProgressTests {
     #expect(progress.look() == expected)
     // Whoever looks on hears everything.
     #expect(seen.withLock { $0.count } == 3)
+  }
+
+  @Test("a call of the model counts as long as it is under way, and once more when it is over")
+  func modelCalls() throws {
+    let manual = ManualTime()
+    let progress = ActivationProgress(now: manual.time.now)
+    let provider = ModelProvider(name: "anthropic", apiBase: "http://127.0.0.1:1", dialects: [.anthropic], key: "k")
+    let definition = agent { $0.brain.model = "m" }.definition
+    let choice = try #require(try ModelChoice.of(definition, providers: ["anthropic": provider]))
+    let session = ModelSession(activationID: "a", agentID: "b", token: "t", choice: choice, maxTokens: nil)
+    progress.starts(session, timeLimit: nil)
+    func idle(after duration: Duration) -> Duration {
+      manual.advance(duration)
+      return progress.look().idle
+    }
+    #expect(idle(after: .seconds(50)) == .seconds(50))
+    #expect(session.enter())
+    #expect(idle(after: .seconds(50)) == .zero)
+    session.leave()
+    #expect(idle(after: .seconds(10)) == .seconds(10))
+    session.settle(
+      ModelCallRecord(
+        activationID: "a", agentID: "b", provider: "anthropic", model: "m", path: "/", outcome: .ok, status: 200,
+        requestBytes: 1), reservation: 0)
+    #expect(idle(after: .seconds(10)) == .zero)
+    #expect(idle(after: .seconds(10)) == .seconds(10))
+    #expect(progress.look().modelCalls == 1)
   }
 
   @Test("a step is news until it was looked at")
@@ -88,7 +116,8 @@ struct ProgressTests {
         }
       }, time: time, logger: LogCatcher().logger)
     let task = Task { await heartbeat.run() }
-    await silent.wait()
+    // One that doesn't hear news waits for ever.
+    await first(of: { await silent.wait() }, { try? await Task.sleep(for: .seconds(20)) })
     #expect(beats.withLock { $0 } == 3)
     // Four waits for news so far, each after its second.
     #expect(slept.withLock { $0.count { $0 == .seconds(1) } } == 4)
