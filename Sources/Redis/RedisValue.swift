@@ -111,7 +111,12 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
       "Redis at \(endpoint) can't be reached (\(reason)): check that it runs and that redis.url is right"
     case .lost: "the connection to Redis at \(endpoint) broke during \(operation) (\(reason)): it is made again"
     case .timedOut: "Redis at \(endpoint) did not answer \(operation) \(reason): check its load and the network"
-    case .refused: "Redis at \(endpoint) refused \(operation): \(reason)" + (advice.map { ": \($0)" } ?? "")
+    case .refused:
+      if let advice {
+        "Redis at \(endpoint) refused \(operation): \(reason.last == "." ? String(reason.dropLast()) : reason): \(advice)"
+      } else {
+        "Redis at \(endpoint) refused \(operation): \(reason)"
+      }
     case .cancelled: "waiting for Redis at \(endpoint) (\(operation)) was cancelled"
     case .closed: "the connection to Redis at \(endpoint) was closed before \(operation)"
     case .unexpected: "Redis at \(endpoint) answered \(operation) in a way that is not understood: \(reason)"

@@ -105,8 +105,12 @@ final class WaitingRoom: Sendable {
         result = .success(!reply.isNull)
       } catch  where error.isFull {
         // BLMOVE could store something, so a full server refuses it. What lies in the lists may still be claimed: look now and then.
-        do { try await Task.sleep(for: Self.lookWhileFull) } catch { return }
-        result = .success(true)
+        do {
+          try await Task.sleep(for: Self.lookWhileFull)
+          result = .success(true)
+        } catch {
+          result = .failure(cancelled)
+        }
       } catch {
         result = .failure(error)
       }
