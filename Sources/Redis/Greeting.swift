@@ -90,6 +90,11 @@ struct Greeting: Sendable, Hashable {
         "its port speaks TLS, which isn't spoken here: run a stunnel on this host, or give a port without TLS")
     }
     if reason.hasPrefix("Protocol error") { return .final("what listens there is no Redis (\(reason))") }
+    if ["reset", "closed", "Broken pipe"].contains(where: { reason.contains($0) }) {
+      return .passing(
+        "it hung up at the greeting (\(reason)): its port may speak TLS, which isn't spoken here, or it has as many clients as it takes"
+      )
+    }
     return .passing(reason)
   }
 

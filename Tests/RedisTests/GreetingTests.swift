@@ -66,7 +66,9 @@ import Testing
     #expect(Greeting.refusal(lost: #"Protocol error, got "\x15" as reply type byte"#).reason.contains("stunnel"))
     let web = Greeting.refusal(lost: #"Protocol error, got "H" as reply type byte"#)
     #expect(web.isFinal && web.reason.contains("no Redis"))
-    #expect(!Greeting.refusal(lost: "Server closed the connection").isFinal)
+    let hungUp = Greeting.refusal(lost: "Server closed the connection")
+    #expect(!hungUp.isFinal && hungUp.reason.contains("may speak TLS"))
+    #expect(Greeting.refusal(lost: "No route to host") == .passing("No route to host"))
   }
 
   @Test func sentinelsSayWhereThePrimaryIs() throws {

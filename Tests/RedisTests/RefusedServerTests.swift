@@ -75,8 +75,38 @@ import Testing
       "--tls-ca-cert-file", certificate.certificate, "--tls-auth-clients", "no",
     ])
     let error = try #require(try await Self.failure(RedisURL(address: .tcp(host: "127.0.0.1", port: port))))
-    #expect(error.reason.contains("TLS") || error.isTransient, "\(error)")
+    #expect(error.reason.contains("its port may speak TLS"), "\(error)")
     #expect(try await Self.failure(server.url) == nil)
+  }
+
+  /// Protected mode is about clients that aren't local: one who comes by an address of the host's own isn't.
+  @Test(.enabled(if: Self.ownAddress != nil, "this host has no IPv4 address but loopback"))
+  func oneInProtectedMode() async throws {
+    let address = try #require(Self.ownAddress)
+    let port = try RedisServer.freePort()
+    let server = try await RedisServer(["--port", "\(port)", "--bind", address])
+    let url = RedisURL(address: .tcp(host: address, port: port))
+    let error = try #require(try await Self.failure(url))
+    #expect(error.kind == .unusable && error.reason.contains("protected mode"), "\(error)")
+    let local = RedisConnection(server.url)
+    _ = try await local.command(["CONFIG", "SET", "protected-mode", "no"])
+    #expect(try await Self.failure(url) == nil)
+  }
+
+  static var ownAddress: String? {
+    var first: UnsafeMutablePointer<ifaddrs>?
+    guard getifaddrs(&first) == 0 else { return nil }
+    defer { freeifaddrs(first) }
+    for entry in sequence(first: first, next: { $0?.pointee.ifa_next }) {
+      guard let entry = entry?.pointee, let address = entry.ifa_addr, address.pointee.sa_family == AF_INET,
+        entry.ifa_flags & UInt32(IFF_LOOPBACK) == 0
+      else { continue }
+      var text = [CChar](repeating: 0, count: 64)
+      let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+      guard getnameinfo(address, size, &text, 64, nil, 0, NI_NUMERICHOST) == 0 else { continue }
+      return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+    return nil
   }
 
   /// A user with the rules that errors and documentation name can do what is needed; with one less it is told which.
