@@ -130,12 +130,15 @@ public final class CoordinatorService: Sendable {
     }
   }
 
-  /// One term: ends with the leadership.
+  /// One term: ends with the leadership, for all as soon as one finds it over. A loop that slept while it was lost and won again
+  /// would find nothing amiss, and hold up the next term, in which the others start anew.
   private func lead() async {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { await self.pollWhileLeading() }
       group.addTask { await self.exploreWhileLeading() }
       group.addTask { await self.countWhileLeading() }
+      await group.next()
+      group.cancelAll()
     }
   }
 
@@ -145,6 +148,8 @@ public final class CoordinatorService: Sendable {
       do {
         try await explore(fence)
         try await readAhead()
+      } catch  where Task.isCancelled {
+        return
       } catch let error as RedisError {
         redisFailed(error)
       } catch is Deposed {
@@ -162,6 +167,8 @@ public final class CoordinatorService: Sendable {
       do {
         try await census(fence)
         await cache.listed()
+      } catch  where Task.isCancelled {
+        return
       } catch let error as RedisError {
         redisFailed(error)
       } catch is Deposed {

@@ -28,6 +28,9 @@ extension CoordinatorService {
         }
         failures = 0
         polled("ok")
+      } catch  where Task.isCancelled {
+        // The term is over, or the program ends: nobody failed.
+        return
       } catch let error as HubError {
         failures += 1
         polled("hub_error")

@@ -151,7 +151,7 @@ final class LogBook: Sendable {
 
     func service(
       _ definitions: [String: AgentDefinition?], ttl: Duration = .seconds(10), poll: Duration = .milliseconds(20),
-      staleness: Duration = .milliseconds(20)
+      rests: Duration = .milliseconds(20)
     ) -> CoordinatorService {
       var configuration = Configuration()
       configuration.coordinator.pollInterval = poll
@@ -161,8 +161,8 @@ final class LogBook: Sendable {
       timing.campaignInterval = .milliseconds(20)
       timing.maintenanceInterval = .milliseconds(20)
       timing.watchInterval = .milliseconds(20)
-      timing.stalenessInterval = staleness
-      timing.censusInterval = .milliseconds(20)
+      timing.stalenessInterval = rests
+      timing.censusInterval = rests
       return CoordinatorService(
         configuration: configuration, queue: WorkQueue(server.url), hub: hub, definitions: Definitions(definitions),
         metrics: metrics, logger: log.logger, timing: timing)
@@ -318,6 +318,20 @@ final class LogBook: Sendable {
     }
   }
 
+  /// It was stopped for a while, another led and died, and it leads again before its slower loops have woken.
+  @Test func oneThatLosesTheLeadAndHasItAgainPollsAgain() async throws {
+    let bench = try await Bench()
+    let service = bench.service([:], ttl: .milliseconds(900), rests: .seconds(300))
+    let plain = RedisConnection(bench.server.url)
+    try await running([service]) {
+      try await bench.polls()
+      _ = try await plain.command(["SET", "coordinator:leader", "9:other", "PX", "1500"])
+      try await bench.until("it knows") { !service.isLeader }
+      try await bench.until("it leads again") { service.isLeader }
+      try await bench.polls()
+    }
+  }
+
   @Test func redisRestartingEndsNothing() async throws {
     let bench = try await Bench()
     let service = bench.service(["a": Definitions.agent("a")])
@@ -397,7 +411,7 @@ final class LogBook: Sendable {
       "rested": Definitions.agent("rested", explores: true), "active": Definitions.agent("active", explores: true),
     ]
     // One look in this test, which comes an hour before the next.
-    try await running([bench.service(definitions, staleness: .seconds(3600))]) {
+    try await running([bench.service(definitions, rests: .seconds(3600))]) {
       try await bench.until("it was read") {
         bench.metrics.exposition().contains("\nbotburrow_staleness_read_ahead_seconds ")
       }
