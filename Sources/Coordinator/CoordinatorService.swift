@@ -18,7 +18,7 @@ public final class CoordinatorService: Sendable {
   public struct Timing: Sendable, Hashable {
     /// How long the lock outlives a leader that died.
     public var leaderTTL: Duration = .seconds(10)
-    /// How often one that does not lead tries to.
+    /// How often one that does not lead tries to; sooner when a leader gives the lock up.
     public var campaignInterval: Duration = .seconds(1)
     /// How often expired leases are looked for and gauges are set.
     public var maintenanceInterval: Duration = .seconds(1)
@@ -110,6 +110,7 @@ public final class CoordinatorService: Sendable {
   private func campaign(_ elected: () -> Void) async {
     var led: Fence?
     while !Task.isCancelled {
+      var hasAnswer = true
       do throws(RedisError) {
         let fence = try await leader.campaign()
         redisAnswered()
@@ -123,11 +124,25 @@ public final class CoordinatorService: Sendable {
         led = fence
       } catch {
         redisFailed(error)
+        hasAnswer = false
         if leader.fence == nil { led = nil }
       }
       metrics.set("botburrow_leader", to: leader.fence == nil ? 0 : 1)
-      await pause(led == nil ? timing.campaignInterval : min(timing.leaderTTL / 3, .seconds(3)))
+      if led != nil {
+        await pause(min(timing.leaderTTL / 3, .seconds(3)))
+      } else if hasAnswer {
+        await waitForVacancy()
+      } else {
+        await pause(timing.campaignInterval)
+      }
     }
+  }
+
+  /// Until it is time to campaign again.
+  private func waitForVacancy() async {
+    let limit = ContinuousClock.now + timing.campaignInterval
+    // What went wrong here the next campaign finds too, and tells.
+    do { try await leader.waitForVacancy(atMost: timing.campaignInterval) } catch { await pause(until: limit) }
   }
 
   /// One term: ends with the leadership, for all as soon as one finds it over. A loop that slept while it was lost and won again

@@ -54,7 +54,14 @@ public final class Leader: Sendable {
     return fence
   }
 
-  /// Gives the lock up, so that another can lead at once.
+  /// Waits until a leader gives the lock up, or `limit` has passed. Wakes everybody who waits, and promises nothing: campaign again.
+  /// - Returns: false after `limit`. Ends at once with `.cancelled` when its task is cancelled.
+  @discardableResult
+  public func waitForVacancy(atMost limit: Duration) async throws(RedisError) -> Bool {
+    try await queue.room.waitForHead(of: ["botburrow:leader:vacant"], atMost: limit)
+  }
+
+  /// Gives the lock up, and wakes those who wait for it.
   public func resign() async throws(RedisError) {
     guard
       let mine = held.withLock({ held in

@@ -1,7 +1,7 @@
 import Redis
 import Synchronization
 
-/// Where runners wait for work without polling.
+/// Where runners wait for work, and coordinators for a leader's end, without polling.
 ///
 /// `BLMOVE k k RIGHT RIGHT t` waits for the head of a list and moves nothing: the order stays, a plain LPUSH wakes it, and a
 /// consumer that waits with a plain BRPOP gets its turn. Each list has a connection of its own, because Redis takes no second

@@ -37,7 +37,7 @@ public final class WorkQueue: Sendable {
   public let options: Options
   let connection: RedisConnection
   let makeID: @Sendable () -> String
-  private let room: WaitingRoom
+  let room: WaitingRoom
   /// What the last claim said of pauses.
   private let refused = Mutex(Refusal())
   private struct Refusal {

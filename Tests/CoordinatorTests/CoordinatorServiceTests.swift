@@ -151,14 +151,14 @@ final class LogBook: Sendable {
 
     func service(
       _ definitions: [String: AgentDefinition?], ttl: Duration = .seconds(10), poll: Duration = .milliseconds(20),
-      rests: Duration = .milliseconds(20)
+      campaign: Duration = .milliseconds(20), rests: Duration = .milliseconds(20)
     ) -> CoordinatorService {
       var configuration = Configuration()
       configuration.coordinator.pollInterval = poll
       configuration.runners = ["notification": Configuration.RunnerPool(replicas: 1, maxActivations: 5)]
       var timing = CoordinatorService.Timing()
       timing.leaderTTL = ttl
-      timing.campaignInterval = .milliseconds(20)
+      timing.campaignInterval = campaign
       timing.maintenanceInterval = .milliseconds(20)
       timing.watchInterval = .milliseconds(20)
       timing.stalenessInterval = rests
@@ -301,10 +301,15 @@ final class LogBook: Sendable {
   @Test func oneOfTwoLeadsAndHandsOverWhenItEnds() async throws {
     let bench = try await Bench()
     let one = bench.service(["a": Definitions.agent("a")])
-    let two = bench.service(["a": Definitions.agent("a")])
+    // Its turn to campaign comes in five minutes: it is woken.
+    let two = bench.service(["a": Definitions.agent("a")], campaign: .seconds(300))
     let first = Task { await one.run() }
     try await bench.until("the first leads") { one.isLeader }
+    let plain = RedisConnection(bench.server.url)
     try await running([two]) {
+      try await bench.until("the second waits") {
+        try await plain.command(["INFO", "clients"]).string?.contains("blocked_clients:1\r\n") == true
+      }
       try await bench.polls()
       #expect(!two.isLeader)
       first.cancel()

@@ -27,6 +27,34 @@ import Work
     #expect(try await two.campaign()?.epoch == 2)
   }
 
+  @Test func whoeverWaitsForAVacancyIsWokenWhenTheLeaderResigns() async throws {
+    let bench = try await Bench()
+    let one = Leader(bench.queue, nonce: "one")
+    // Each in a process of its own.
+    let (two, three) = (
+      Leader(Bench.queue(bench.server), nonce: "two"), Leader(Bench.queue(bench.server), nonce: "three")
+    )
+    _ = try await one.campaign()
+    // The control: while somebody leads nobody is woken.
+    #expect(try await !two.waitForVacancy(atMost: .milliseconds(50)))
+    async let second = two.waitForVacancy(atMost: .seconds(20))
+    async let third = three.waitForVacancy(atMost: .seconds(20))
+    try await bench.blockedClients(2)
+    try await one.resign()
+    #expect(try await second)
+    #expect(try await third)
+    #expect(try await two.campaign() == Fence(value: "2:two"))
+    #expect(try await three.campaign() == nil)
+    // The vacancy is over: who waits now isn't woken by it.
+    #expect(try await !three.waitForVacancy(atMost: .milliseconds(50)))
+    // Nor by one that somebody filled who knows nothing of it.
+    try await two.resign()
+    _ = try await bench.plain.command(["SET", "coordinator:leader", "9:other"])
+    #expect(try await three.waitForVacancy(atMost: .seconds(20)))
+    #expect(try await three.campaign() == nil)
+    #expect(try await bench.plain.command(["EXISTS", "botburrow:leader:vacant"]).integer == 0)
+  }
+
   @Test func aLeaderThatWasStoppedWritesNothingWhenItWakes() async throws {
     let bench = try await Bench()
     let stopped = Leader(bench.queue, nonce: "stopped")

@@ -2,8 +2,10 @@
 -- KEYS: none. ARGV: 1 what (campaign | renew | resign), 2 nonce (campaign) or fence (renew, resign), 3 time to live in ms.
 -- Result: campaign: the new fence 'epoch:nonce', or '' where somebody leads; renew, resign: 1, or 0 where another leads.
 -- Complexity: O(1).
-local LEADER = 'coordinator:leader'
+local LEADER, VACANT = 'coordinator:leader', P .. 'leader:vacant'
 if ARGV[1] == 'campaign' then
+  -- Those who wait for a vacancy come here and take it, or find somebody who leads: either way there is none from now on.
+  redis.call('DEL', VACANT)
   local left = redis.call('PTTL', LEADER)
   -- A lock that would last longer than any may: the server's clock was set back after it was taken.
   if left > tonumber(ARGV[3]) then redis.call('PEXPIRE', LEADER, ARGV[3]) end
@@ -17,5 +19,6 @@ if ARGV[1] == 'renew' then
   redis.call('PEXPIRE', LEADER, ARGV[3])
 else
   redis.call('DEL', LEADER)
+  redis.call('LPUSH', VACANT, ARGV[2])
 end
 return 1
