@@ -46,12 +46,19 @@ final class Journal {
       }
       guard end == bytes.count || ftruncate(descriptor, off_t(end)) == 0 else { throw Self.failed(path, "ftruncate") }
     } catch {
-      close(descriptor)
+      Self.release(descriptor)
       throw error
     }
   }
 
-  deinit { close(descriptor) }
+  deinit { Self.release(descriptor) }
+
+  /// Gives up the lock, then the file. Closing alone would leave the lock to a child that another thread has just forked, until
+  /// that has come to its exec: it is the open file's, and lasts as long as anybody has that open (flock(2)).
+  private static func release(_ descriptor: Int32) {
+    _ = flock(descriptor, LOCK_UN)
+    close(descriptor)
+  }
 
   /// Appends one change.
   func append(_ change: HubChange) throws(JournalError) {

@@ -76,6 +76,28 @@ import Testing
     withExtendedLifetime(first) {}
   }
 
+  /// As a child does between fork and exec: it has all that was open here, close-on-exec or not.
+  @Test func aForkedChildDoesNotKeepTheLock() throws {
+    var copy: Int32 = -1
+    do {
+      let hub = try open()
+      copy = try #require((3..<1024).first { link(of: $0) == file.path }.map { fcntl($0, F_DUPFD_CLOEXEC, 3) })
+      withExtendedLifetime(hub) {}
+    }
+    defer { close(copy) }
+    _ = try open()
+    // Nor where a Hub could not be made.
+    file.append("{\"post\":7}\n")
+    #expect(throws: JournalError.self) { try open() }
+    #expect(link(of: copy) == file.path)
+  }
+
+  private func link(of descriptor: Int32) -> String {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/fd/\(descriptor)", &buffer, buffer.count)
+    return String(decoding: buffer[..<max(0, count)].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
   @Test func aFileThatCannotBeOpenedIsNamed() {
     let error = #expect(throws: JournalError.self) { try TestHub { $0.dataPath = "/nowhere/journal" } }
     #expect(
