@@ -2,6 +2,7 @@ import Addresses
 import Glibc
 import HTTPClient
 import HTTPServer
+import Linux
 import Synchronization
 import Testing
 
@@ -76,12 +77,12 @@ private final class Ground: Sendable {
   @Test func `Through CONNECT bytes go both ways`() async throws {
     let ground = try await Ground()
     let client = try RawStream(port: ground.port)
-    client.write("CONNECT allowed.test:\(ground.target.port) HTTP/1.1\r\n\r\n")
-    #expect(client.read(until: "\r\n\r\n") == "HTTP/1.1 200 Connection established\r\n\r\n")
+    await client.write("CONNECT allowed.test:\(ground.target.port) HTTP/1.1\r\n\r\n")
+    #expect(await client.read(until: "\r\n\r\n") == "HTTP/1.1 200 Connection established\r\n\r\n")
     let body = String(repeating: "x", count: 300_000)
-    client.write(
+    await client.write(
       "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: \(body.utf8.count)\r\nConnection: close\r\n\r\n\(body)")
-    #expect(client.readAll().hasSuffix("reached \(body)"))
+    #expect(await client.readAll().hasSuffix("reached \(body)"))
     await ground.stop()
   }
 
@@ -143,8 +144,8 @@ private final class Ground: Sendable {
     let ground = try await Ground(hosts: ["*:*"], private: []) { $0.resolver = .system }
     for host in ["127.1", "0x7f.1", "2130706433", "localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
       let client = try RawStream(port: ground.port)
-      client.write("CONNECT \(host):\(ground.target.port) HTTP/1.1\r\n\r\n")
-      #expect(client.readAll().hasPrefix("HTTP/1.1 40"), "\(host)")
+      await client.write("CONNECT \(host):\(ground.target.port) HTTP/1.1\r\n\r\n")
+      #expect(await client.readAll().hasPrefix("HTTP/1.1 40"), "\(host)")
     }
     #expect(ground.reached == [])
     await ground.stop()
@@ -156,13 +157,13 @@ private final class Ground: Sendable {
     let second = try RawStream(port: ground.port)
     try await eventually { ground.proxy.openConnections == 2 }
     let third = try RawStream(port: ground.port)
-    #expect(third.readAll() == "")
+    #expect(await third.readAll() == "")
     withExtendedLifetime((first, second)) {}
     await ground.stop()
 
     // Who says nothing is hung up on.
     let impatient = try await Ground { $0.headTimeout = .milliseconds(200) }
-    #expect(try RawStream(port: impatient.port).readAll() == "")
+    #expect(try await RawStream(port: impatient.port).readAll() == "")
     await impatient.stop()
 
     let few = try await Ground { $0.totalLimit = 1 }
@@ -173,11 +174,11 @@ private final class Ground: Sendable {
 
     let little = try await Ground { $0.byteLimit = 20_000 }
     let client = try RawStream(port: little.port)
-    client.write("CONNECT allowed.test:\(little.target.port) HTTP/1.1\r\n\r\n")
-    _ = client.read(until: "\r\n\r\n")
-    client.write(
+    await client.write("CONNECT allowed.test:\(little.target.port) HTTP/1.1\r\n\r\n")
+    _ = await client.read(until: "\r\n\r\n")
+    await client.write(
       "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + String(repeating: "x", count: 100_000))
-    #expect(client.readAll() == "")
+    #expect(await client.readAll() == "")
     #expect(little.reached == [])
     await little.stop()
   }
@@ -185,16 +186,17 @@ private final class Ground: Sendable {
   @Test func `When it stops every connection is cut`() async throws {
     let ground = try await Ground()
     let client = try RawStream(port: ground.port)
-    client.write("CONNECT allowed.test:\(ground.target.port) HTTP/1.1\r\n\r\n")
-    _ = client.read(until: "\r\n\r\n")
+    await client.write("CONNECT allowed.test:\(ground.target.port) HTTP/1.1\r\n\r\n")
+    _ = await client.read(until: "\r\n\r\n")
     await ground.proxy.stop()
-    #expect(client.readAll() == "")
+    #expect(await client.readAll() == "")
     #expect(throws: (any Error).self) { try RawStream(port: ground.port) }
     await ground.stop()
   }
 }
 
-/// A TCP connection without any manners.
+/// A TCP connection without any manners. It waits on threads of its own: on Swift's few it would keep the servers from
+/// answering.
 final class RawStream: Sendable {
   private let descriptor: Int32
 
@@ -215,7 +217,17 @@ final class RawStream: Sendable {
   }
   deinit { close(descriptor) }
 
-  func write(_ text: String) {
+  func write(_ text: String) async { await onThread { $0.writeNow(text) } }
+  func read(until end: String) async -> String { await onThread { $0.readNow(until: end) } }
+  func readAll() async -> String { await onThread { $0.readAllNow() } }
+
+  private func onThread<Value: Sendable>(_ body: @escaping @Sendable (RawStream) -> Value) async -> Value {
+    await withCheckedContinuation { continuation in
+      Thread.detach { continuation.resume(returning: body(self)) }
+    }
+  }
+
+  private func writeNow(_ text: String) {
     let bytes = Array(text.utf8)
     var sent = 0
     while sent < bytes.count {
@@ -227,7 +239,7 @@ final class RawStream: Sendable {
     }
   }
 
-  func read(until end: String) -> String {
+  private func readNow(until end: String) -> String {
     var bytes: [UInt8] = []
     var byte: UInt8 = 0
     while !bytes.reversed().starts(with: Array(end.utf8).reversed()), recv(descriptor, &byte, 1, 0) == 1 {
@@ -236,7 +248,7 @@ final class RawStream: Sendable {
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  func readAll() -> String {
+  private func readAllNow() -> String {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65536)
     while true {
