@@ -18,7 +18,7 @@ TOOLS ?= /opt/botburrow/tools
 TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" BOTBURROW_TEST_CLIENTS="$$(scripts/test-clients.sh)" swift test --skip-build --disable-xctest
 # Suites that keep every core busy: after the others, of which some watch the clock. And what needs low descriptor numbers,
 # which hundreds of connections of other tests take.
-HEAVY := Spawned.descriptors|HostileTests|ShortChaosTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
+HEAVY := Spawned.descriptors|HostileTests|ShortChaosTests|ShortFailoverTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
 # Where 'make hostile' writes its table; empty: nowhere.
 TABLE ?= docs/security.md
 RELEASE := .build/release
@@ -28,6 +28,8 @@ SOAK_KILLS ?= 2000
 # At each named step.
 SOAK_EACH ?= 20
 CHAOS_ITEMS ?= 2000
+# More of botburrow-failover, such as '--kills 5 --hand-overs 0 --stops 0'.
+FAILOVER_ARGUMENTS ?=
 # More of botburrow-chaos, such as '--seed 7 --mode no-keys'.
 CHAOS_ARGUMENTS ?=
 
@@ -76,6 +78,11 @@ chaos: deps release ## break the running system at random while it answers 2,000
 	$(SWIFT_RELEASE) --product botburrow-chaos
 	$(RELEASE)/botburrow-chaos --programs $(RELEASE) --items $(CHAOS_ITEMS) $(CHAOS_ARGUMENTS)
 
+failover: deps ## kill, end and stop leading coordinators, 50 times each; time the next one, judge who wrote (FAILOVER_ARGUMENTS)
+	$(SWIFT_RELEASE) --product botburrow
+	$(SWIFT_RELEASE) --product botburrow-failover
+	$(RELEASE)/botburrow-failover --programs $(RELEASE) $(FAILOVER_ARGUMENTS)
+
 bench: deps bench-deps release ## measure, print the table, keep it in docs/performance.md
 	$(SWIFT_RELEASE) --product botburrow-bench
 	$(SWIFT_RELEASE) --product botburrow-bench-mcp
@@ -110,4 +117,4 @@ machine-deps: ; @scripts/packages.sh $(MACHINE_PACKAGES)
 clean: ## remove what was built
 	rm -rf .build
 
-.PHONY: help demo test hostile tools machine soak chaos bench lint format build release install deps test-deps bench-deps machine-deps clean
+.PHONY: help demo test hostile tools machine soak chaos failover bench lint format build release install deps test-deps bench-deps machine-deps clean

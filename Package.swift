@@ -159,12 +159,21 @@ let package = Package(
 
     // `make chaos`: the whole system, broken at random while it answers.
     room(
-      "Chaos", ["Addresses", "Linux", "CLinux", "Leftovers", "Redis", "JSON", "HTTPClient", "Observe"],
+      "Chaos", ["Addresses", "Linux", "CLinux", "Leftovers", "Parts", "Redis", "JSON", "HTTPClient"],
       path: "Tests/Chaos"),
     .executableTarget(
       name: "botburrow-chaos", dependencies: ["Chaos", "JSON", arguments], path: "Tests/ChaosCommand",
       swiftSettings: strict),
-    tests("ChaosTests", ["Chaos", "Linux", "Leftovers"]),
+    tests("ChaosTests", ["Chaos", "Parts", "Linux", "Leftovers"]),
+
+    // `make failover`: leaders killed, ended and stopped, timed and judged by what Redis was told.
+    room("Failover", ["Parts", "Linux", "CLinux", "Redis", "JSON", "HTTPClient"], path: "Tests/Failover"),
+    .executableTarget(
+      name: "botburrow-failover", dependencies: ["Failover", "JSON", arguments], path: "Tests/FailoverCommand",
+      swiftSettings: strict),
+    tests("FailoverTests", ["Failover", "Linux", "Leftovers"]),
+    // Real daemons of a system under test.
+    room("Parts", ["Linux", "JSON", "Observe"], path: "Tests/Parts"),
 
     // Tests: one folder a target
     .target(

@@ -58,7 +58,8 @@ public final class Leader: Sendable {
   /// - Returns: false after `limit`. Ends at once with `.cancelled` when its task is cancelled.
   @discardableResult
   public func waitForVacancy(atMost limit: Duration) async throws(RedisError) -> Bool {
-    try await queue.room.waitForHead(of: ["botburrow:leader:vacant"], atMost: limit)
+    try await queue.room.wait(
+      forHeadOf: ["botburrow:leader:vacant"], orResumeAfter: nil, atMost: limit)
   }
 
   /// Gives the lock up, and wakes those who wait for it.

@@ -13,7 +13,8 @@ struct CoordinatorCommand: ParsableCommand {
     commandName: "coordinator",
     abstract: "Poll the Hub and queue work for the runners.",
     discussion: """
-      Start two or more for availability: one leads (a lock in Redis), the others wait and take over within 15 s. \
+      Start two or more for availability: one leads (a lock in Redis), the others wait and take over: at \
+      once when it ends in order, within 13 s when it dies. \
       The coordinator starts no process and holds no lock on work: runners go on without it.
       """)
 

@@ -1,6 +1,7 @@
 import Glibc
 import Leftovers
 import Linux
+import Parts
 
 /// What is done to the system.
 enum Blow: String, CaseIterable, Sendable {

@@ -1,4 +1,5 @@
 import JSON
+import Parts
 
 /// What came of a run.
 public struct ChaosReport: Sendable {

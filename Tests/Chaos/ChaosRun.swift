@@ -1,6 +1,7 @@
 import Glibc
 import JSON
 import Linux
+import Parts
 import Redis
 
 /// One run from its start to its verdict.

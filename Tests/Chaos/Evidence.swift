@@ -1,4 +1,5 @@
 import Linux
+import Parts
 
 /// What the daemons' logs tell of things that must never be.
 @MainActor

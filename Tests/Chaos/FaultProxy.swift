@@ -2,6 +2,7 @@ import Addresses
 import CLinux
 import Glibc
 import Linux
+import Parts
 import Synchronization
 
 /// Stands between the system and its Hub, and breaks things: answers errors, with or without the effect, lets callers wait

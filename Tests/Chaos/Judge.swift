@@ -78,9 +78,3 @@ public struct Judge: Sendable {
       .compactMap { entry in entry.answers.first.map { $0.seen - entry.asked } }.sorted()
   }
 }
-
-/// The value below which this share of an ascending list lies; nil of an empty one.
-public func percentile(_ share: Double, of ascending: [Double]) -> Double? {
-  guard let last = ascending.indices.last else { return nil }
-  return ascending[min(last, Int((Double(last) * share).rounded(.up)))]
-}

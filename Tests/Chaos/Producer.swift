@@ -1,5 +1,6 @@
 import HTTPClient
 import JSON
+import Parts
 import Redis
 
 /// Somebody outside who makes work: mentions by the Hub, items by `LPUSH`, the same once more, and nonsense. It remembers what

@@ -3,6 +3,7 @@ import Glibc
 import JSON
 import Leftovers
 import Linux
+import Parts
 import Redis
 
 /// Where it happens: a directory and a cgroup of its own, with everything that is real in it. It is the parent of whatever

@@ -1,27 +1,33 @@
 import Glibc
 import JSON
+import Linux
 
 /// A log record as the daemons write it.
-struct LogLine: Sendable {
+package struct LogLine: Sendable {
   /// Microseconds since 1970, of the record's millisecond.
-  var time: Int64
-  var message: String
-  var fields: JSONValue
+  package var time: Int64
+  package var message: String
+  package var fields: JSONValue
 
   /// Nil for a line that is none.
-  init?(_ text: String) {
+  package init?(_ text: String) {
     guard text.first == "{", let fields = try? JSONValue(parsing: text.utf8), let message = fields["message"]?.string,
       let time = fields["time"]?.string.flatMap(Self.microseconds)
     else { return nil }
     (self.time, self.message, self.fields) = (time, message, fields)
   }
 
-  subscript(name: String) -> String? {
+  package subscript(name: String) -> String? {
     switch fields[name] {
     case .string(let text): text
     case .integer(let number): "\(number)"
     default: nil
     }
+  }
+
+  /// Every record in a file, oldest first.
+  package static func all(in path: String) throws(LinuxError) -> [LogLine] {
+    try readFile(path, limit: 1 << 30).split(separator: "\n").compactMap { LogLine(String($0)) }
   }
 
   /// `2026-01-31T12:00:00.250Z`
