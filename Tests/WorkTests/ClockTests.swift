@@ -102,7 +102,11 @@ struct ClockTests {
     #expect(try await bench.queue.status().counts["clock_set_back"] == 1)
     // Not sooner than they would have been by a clock that is right.
     #expect(ContinuousClock.now - start > .milliseconds(900))
-    #expect(try await OutboxTests.claimed(bench).map(\.id) == ["told"])
+    var due: [String] = []
+    while due.isEmpty, ContinuousClock.now - start < .seconds(20) {
+      due = try await OutboxTests.claimed(bench).map(\.id)
+    }
+    #expect(due == ["told"])
     // The pool's and the runner's share of the leases were set back too.
     for part in ["", ":pool:notification", ":runner:lives"] {
       let left = try await bench.plain.command([
