@@ -116,9 +116,8 @@ package struct FailoverReport: Sendable {
 
   /// With as many digits as matter.
   private static func text(_ seconds: Double) -> String {
-    let thousandths = Int((seconds * 1000).rounded())
-    if thousandths % 1000 == 0 { return "\(thousandths / 1000)" }
-    if seconds >= 2 { return "\(Double((seconds * 100).rounded()) / 100)" }
-    return "\(Double(thousandths) / 1000)"
+    let steps = seconds < 2 ? 1000.0 : 100
+    let rounded = (seconds * steps).rounded() / steps
+    return rounded == rounded.rounded() ? "\(Int(rounded))" : "\(rounded)"
   }
 }
