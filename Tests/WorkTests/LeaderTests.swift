@@ -13,8 +13,8 @@ import Work
 
   @Test func oneLeadsAndTheOtherTakesOverWhenItResigns() async throws {
     let bench = try await Bench()
-    let one = Leader(bench.queue, nonce: "one")
-    let two = Leader(bench.queue, nonce: "two")
+    let one = bench.leader("one")
+    let two = bench.leader("two")
     #expect(try await one.campaign() == Fence(value: "1:one"))
     #expect(try await two.campaign() == nil)
     #expect(try await one.campaign() == Fence(value: "1:one"))
@@ -29,10 +29,10 @@ import Work
 
   @Test func whoeverWaitsForAVacancyIsWokenWhenTheLeaderResigns() async throws {
     let bench = try await Bench()
-    let one = Leader(bench.queue, nonce: "one")
+    let one = bench.leader("one")
     // Each in a process of its own.
     let (two, three) = (
-      Leader(Bench.queue(bench.server), nonce: "two"), Leader(Bench.queue(bench.server), nonce: "three")
+      bench.leader("two", Bench.queue(bench.server)), bench.leader("three", Bench.queue(bench.server))
     )
     _ = try await one.campaign()
     // The control: while somebody leads nobody is woken.
@@ -57,10 +57,10 @@ import Work
 
   @Test func aLeaderThatWasStoppedWritesNothingWhenItWakes() async throws {
     let bench = try await Bench()
-    let stopped = Leader(bench.queue, nonce: "stopped")
+    let stopped = bench.leader("stopped")
     let fence = try #require(try await stopped.campaign())
     // It does not renew, and the lock runs out (sooner here); the other takes over. The worst case: it believes that it leads.
-    let next = Leader(bench.queue, nonce: "next")
+    let next = bench.leader("next")
     _ = try await bench.plain.command(["PEXPIRE", "coordinator:leader", 20])
     while try await next.campaign() == nil {}
     #expect(stopped.fence == fence)
@@ -95,7 +95,7 @@ import Work
 
   @Test func theLockIsKeptWhileRedisIsAwayForAMoment() async throws {
     let bench = try await Bench()
-    let leader = Leader(bench.queue)
+    let leader = bench.leader()
     let fence = try #require(try await leader.campaign())
     bench.server.kill9()
     await #expect(throws: RedisError.self) { try await leader.campaign() }
@@ -106,7 +106,7 @@ import Work
 
   @Test func aNotificationIsQueuedOnce() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     #expect(
       try await bench.queue.enqueue(Self.item("x", notifications: ["n1", "n2"]), pool: .notification, fence: fence)
         == .queued)
@@ -128,7 +128,7 @@ import Work
 
   @Test func deadNotificationsAreNeitherQueuedAgainNorForgotten() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     let item = Self.item("x", notifications: ["n"])
     _ = try await bench.queue.enqueue(item, pool: .notification, fence: fence)
     try await bench.queue.finish(try await bench.lease(), .dead(reason: "the definition has no command"))
@@ -143,7 +143,7 @@ import Work
 
   @Test func theScheduleGivesTheMostOverdueFirst() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     let far = 32_503_680_000.0
     #expect(try await bench.queue.scheduleNew([("b", 20), ("a", 10), ("c", 30), ("later", far)], fence: fence))
     // What has a time keeps it.

@@ -192,11 +192,12 @@ import Work
 }
 
 @Suite struct BreakerTests {
-  private func bench() async throws -> (Bench, WorkQueue) {
+  private func bench(rest: Duration = .seconds(2)) async throws -> (Bench, WorkQueue) {
     let bench = try await Bench()
     var options = WorkQueue.Options()
+    options.lease = Bench.long
     options.failuresBeforeRest = 2
-    options.rest = .seconds(2)
+    options.rest = rest
     return (bench, WorkQueue(bench.server.url, options: options))
   }
   private func claim(_ queue: WorkQueue) async throws -> Lease? {
@@ -255,7 +256,7 @@ import Work
   }
 
   @Test func anOperatorEndsARest() async throws {
-    let (bench, queue) = try await bench()
+    let (bench, queue) = try await bench(rest: Bench.long)
     for index in 0..<3 { try await bench.push(#"{"agent_id":"a","post_id":"\#(index)"}"#) }
     try await fail(queue)
     try await fail(queue)

@@ -114,7 +114,7 @@ import Work
 
   @Test func whatWasPurgedIsNotQueuedAgainByItself() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     let item = WorkItem(activationID: "x", agentID: "a1", taskType: .notification, notificationIDs: ["n"])
     #expect(try await bench.queue.enqueue(item, pool: .notification, fence: fence) == .queued)
     #expect(try await bench.queue.purgeList(.notification, atMost: 1) == 1)
