@@ -20,8 +20,8 @@ final class Ensemble {
   private var redis: RedisURL?
   private var hub = ""
 
-  /// Many, so that a leader that has to queue something for each is still at work when it is stopped.
-  static let agents = (0..<200).map { "agent-\($0)" }
+  /// Many, so that a leader that has to queue something for each is still at work when it is stopped: it queues a hundred at a time.
+  static let agents = (0..<400).map { "agent-\($0)" }
   private static let key = "key-of-the-failover"
 
   /// - Parameters:

@@ -51,11 +51,10 @@ extension Ensemble {
   private func stop(
     _ part: Part, _ term: Ledger.Term, _ chance: inout SeededChance, _ began: ContinuousClock.Instant
   ) async throws -> Trial {
-    // Many writes, one after the other; it is stopped right after one of the first.
-    let enough = term.writes + Int(chance.share() * 40)
+    // Some writes, one after the other; it is stopped at the first.
     let handle = part.handle
     monitor?.order { ledger in
-      ledger.terms.last.map { $0.epoch == term.epoch && $0.writes > enough } ?? false
+      ledger.terms.last.map { $0.epoch == term.epoch && $0.writes > term.writes } ?? false
     } _: {
       try handle?.signal(SIGSTOP)
     }

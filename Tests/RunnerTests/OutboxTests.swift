@@ -33,12 +33,14 @@ struct OutboxTests {
   func keptFirst() async throws {
     let running = try await Running(World(FakeLauncher(says: "Hi Ada")))
     let seen = Mutex<[String?]>([])
+    // Not the whole: it holds the Hub, which holds the gate.
+    let connection = running.connection
     running.world.hub.change {
       $0.gate = { call, isDone in
         guard call == "comment", !isDone else { return }
         let entry: RedisArgument = "botburrow:outbox:entry:a-1"
         for field in ["s1", "e1"] as [RedisArgument] {
-          let value = try await running.connection.command(["HGET", entry, field]).string
+          let value = try await connection.command(["HGET", entry, field]).string
           seen.withLock { $0.append(value) }
         }
       }
