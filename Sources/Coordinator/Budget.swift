@@ -73,6 +73,8 @@ actor BudgetCache {
       for (id, answer) in answers {
         switch answer {
         case .success(let budget): states[id] = keep(budgetState(budget), id)
+        // Nobody waits for it any more: that says nothing of the Hub.
+        case .failure where Task.isCancelled: return states
         case .failure(let error): leaveAlone(error)
         }
       }

@@ -22,6 +22,8 @@ extension CoordinatorService {
           quiet.append((id, now() + Double(definition.cacheTTL.components.seconds)))
         }
       }
+      // Where the term ended meanwhile, what was asked may not have been answered.
+      try Task.checkCancellation()
       guard try await queue.noteQuiet(quiet, fence: fence) else { throw Deposed() }
       if thresholds.isEmpty { return }
       if stale == nil { stale = await staleAgents() }

@@ -72,6 +72,8 @@ actor DefinitionCache {
     } catch {
       var reading = Reading(agent: .broken)
       if let older = known.last(id), case .defined = older.agent { reading = older }
+      // Nobody waits for it any more: that says nothing of the definition.
+      if Task.isCancelled { return reading.agent }
       let isKept = reading.agent != .broken
       complain(
         about: id, "\(error)",

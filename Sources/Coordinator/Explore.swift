@@ -25,6 +25,8 @@ extension CoordinatorService {
     let budgets = await self.budgets.states(
       of: zip(due.agents, decisions).filter { $1.isExploration }.map { $0.0.agentID })
     decisions = zip(due.agents, decisions).map { $1.within(budgets[$0.agentID], now: due.now) }
+    // Where the term ended meanwhile, what was asked may not have been answered. They are offered again after their hold.
+    try Task.checkCancellation()
     var later: [(agentID: String, at: Double)] = []
     var gone: [String] = []
     var proposals: [Proposal] = []

@@ -40,7 +40,9 @@ extension CoordinatorService {
       } catch let error as RedisError {
         polled("redis_error")
         redisFailed(error)
-        await pause(min(configuration.coordinator.pollInterval, .seconds(1)))
+        // A full Redis may stay full for hours: the Hub isn't read through each second meanwhile.
+        let interval = configuration.coordinator.pollInterval
+        await pause(error.isFull ? interval : min(interval, .seconds(1)))
       } catch is Deposed {
         // The next campaign finds out who leads; the loop's condition then ends the term, or a new epoch goes on.
         await pause(timing.campaignInterval)
@@ -120,6 +122,8 @@ extension CoordinatorService {
     let budgets = await self.budgets.states(
       of: zip(inbox.notifications, decisions).filter { $1.isAnswer }.map { $0.0.agentID })
     decisions = zip(inbox.notifications, decisions).map { $1.within(budgets[$0.agentID]) }
+    // Where the term ended meanwhile, what was asked may not have been answered.
+    try Task.checkCancellation()
 
     var answers: [(notification: HubNotification, priority: WorkItem.Priority)] = []
     var read: [String] = []
@@ -136,14 +140,22 @@ extension CoordinatorService {
       var rooms = try await self.rooms()
       let proposals = workItems(answers, now: now(), makeID: makeID)
         .map { Proposal(item: $0, pool: assign(.notification, rooms: &rooms)) }
-      queued = try await enqueue(proposals, fence: fence)
+      do { queued = try await enqueue(proposals, fence: fence) } catch let error as RedisError where error.isFull {
+        // What nobody answers would come again with every poll, for as long as it lasts.
+        try await markRead(read)
+        throw error
+      }
     }
     state.withLock { $0.lastPollAt = now() }
-    for start in stride(from: 0, to: read.count, by: 100) {
-      let ids = Array(read[start..<min(start + 100, read.count)])
+    try await markRead(read)
+    return queued
+  }
+
+  private func markRead(_ notificationIDs: [String]) async throws {
+    for start in stride(from: 0, to: notificationIDs.count, by: 100) {
+      let ids = Array(notificationIDs[start..<min(start + 100, notificationIDs.count)])
       try await hub.markRead(ids, idempotencyKey: "read-\(fingerprint(ids))")
     }
-    return queued
   }
 
   /// What each pool has room for now.
@@ -159,6 +171,15 @@ extension CoordinatorService {
   /// - Throws: `RedisError`, `Deposed`.
   @discardableResult
   func enqueue(_ proposals: [Proposal], fence: Fence) async throws -> Int {
+    var queued = 0
+    for start in stride(from: 0, to: proposals.count, by: WorkQueue.batch) {
+      let part = proposals[start..<min(start + WorkQueue.batch, proposals.count)]
+      queued += try await enqueue(part, fence)
+    }
+    return queued
+  }
+
+  private func enqueue(_ proposals: ArraySlice<Proposal>, _ fence: Fence) async throws -> Int {
     let outcomes = try await queue.enqueue(proposals, fence: fence)
     if outcomes.contains(.queued) { redisTookWork() }
     for (proposal, outcome) in zip(proposals, outcomes) where outcome == .queued {

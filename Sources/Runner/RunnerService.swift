@@ -70,7 +70,7 @@ public final class RunnerService: Sendable {
   public var reachesQueue: Bool { reached.withLock { $0 } }
 
   /// Claims and runs until `stop` or the task's cancellation; returns when the last activation is over and its lease given
-  /// back or finished. All that time it is on the list of runners.
+  /// back or finished. It is on the list of runners until then, or until its task is cancelled.
   public func run() async {
     let registration = Registration(
       queue: queue,

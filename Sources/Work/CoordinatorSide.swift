@@ -32,7 +32,7 @@ public struct Proposal: Sendable, Hashable {
 /// What became of an item that the coordinator wanted queued.
 public enum EnqueueOutcome: String, Sendable, Hashable {
   case queued
-  /// One of its notifications, or an exploration of its agent, is queued, runs, or is over.
+  /// One of its notifications, or an exploration of its agent, is queued, runs, or is over; or it explores and its agent is paused.
   case duplicate
   /// Another coordinator leads: step down.
   case fenced
@@ -106,24 +106,23 @@ extension WorkQueue {
 
   /// Puts items at the tail of pools' lists, in this order, each unless one of its notifications (or an exploration of its agent)
   /// is known already.
-  /// - Returns: one outcome for each; from the first `.fenced` on, all are that.
-  public func enqueue(_ proposals: [Proposal], fence: Fence) async throws(RedisError) -> [EnqueueOutcome] {
-    var outcomes: [EnqueueOutcome] = []
-    // A script holds up everybody else.
-    for start in stride(from: 0, to: proposals.count, by: 100) {
-      let part = proposals[start..<min(start + 100, proposals.count)]
-      var arguments = [RedisArgument(fence.value), RedisArgument(options.notificationMemory.milliseconds)]
-      for proposal in part { arguments += try self.arguments(proposal) }
-      let reply = try await connection.script(Scripts.enqueue, arguments: arguments)
-      if reply.string == "fenced" {
-        return outcomes + Array(repeating: .fenced, count: proposals.count - outcomes.count)
-      }
-      let words = reply.array?.compactMap { $0.string.flatMap(EnqueueOutcome.init) } ?? []
-      guard words.count == part.count else { throw unexpected("enqueue", reply) }
-      outcomes += words
-    }
+  /// - Parameter proposals: `batch` at most, because a script holds up everybody else.
+  /// - Returns: one outcome for each; where one is `.fenced`, all are.
+  public func enqueue(
+    _ proposals: some Collection<Proposal>, fence: Fence
+  ) async throws(RedisError) -> [EnqueueOutcome] {
+    if proposals.isEmpty { return [] }
+    var arguments = [RedisArgument(fence.value), RedisArgument(options.notificationMemory.milliseconds)]
+    for proposal in proposals { arguments += try self.arguments(proposal) }
+    let reply = try await connection.script(Scripts.enqueue, arguments: arguments)
+    if reply.string == "fenced" { return Array(repeating: .fenced, count: proposals.count) }
+    let outcomes = reply.array?.compactMap { $0.string.flatMap(EnqueueOutcome.init) } ?? []
+    guard outcomes.count == proposals.count else { throw unexpected("enqueue", reply) }
     return outcomes
   }
+
+  /// Items that one call of `enqueue` takes.
+  public static var batch: Int { 100 }
 
   /// Puts one item at the tail of a pool's list.
   public func enqueue(_ item: WorkItem, pool: Pool, fence: Fence) async throws(RedisError) -> EnqueueOutcome {

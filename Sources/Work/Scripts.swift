@@ -17,7 +17,7 @@ enum Scripts {
   static let pause = script(PackageResources.pause_lua, .endsWork)
   static let list = script(PackageResources.list_lua, .readsOnly)
   static let show = script(PackageResources.show_lua, .readsOnly)
-  static let replay = script(PackageResources.replay_lua)
+  static let replay = script(PackageResources.replay_lua, .endsWork)
   static let said = script(PackageResources.said_lua, .readsOnly)
   static let reject = script(PackageResources.reject_lua, .endsWork)
   static let endRest = script(PackageResources.end_rest_lua, .endsWork)

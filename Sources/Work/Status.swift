@@ -10,7 +10,7 @@ public struct WorkStatus: Sendable, Hashable {
     public var leased: Int
     /// Whether an operator paused it.
     public var isPaused: Bool
-    /// Items of it that wait because their agent is busy or rests.
+    /// Items of it that wait because their agent is busy, rests or is paused.
     public var parked = 0
     /// Retries of it whose time has come.
     public var dueRetries = 0
@@ -53,7 +53,7 @@ public struct WorkStatus: Sendable, Hashable {
   public var pools: [Pool: PoolStatus]
   /// Activations that run, in all pools.
   public var leased: Int
-  /// Items that wait because their agent is busy.
+  /// Items that wait because their agent is busy, rests or is paused.
   public var parked: Int
   /// Items that wait for their next attempt.
   public var retries: Int
@@ -77,7 +77,7 @@ public struct WorkStatus: Sendable, Hashable {
   public var pausedRunners = 0
   /// The first 20 of them, those that asked longest ago.
   public var firstPausedRunners: [Paused] = []
-  /// Since the database began: enqueued, claimed, merged, done, dead, expired, duplicate, rested, replayed, purged; of the outbox
+  /// Since the database began: enqueued, claimed, merged, done, dead, expired, duplicate, rested, clock_set_back, replayed, purged; of the outbox
   /// delivered and refused.
   public var counts: [String: Int]
   /// Agents that rest after failures in a row: circuit breakers that are open.

@@ -76,7 +76,7 @@ public final class WorkQueue: Sendable {
   /// Takes the next item, in the order of `pools` (`Pool.served`), if both caps have room.
   ///
   /// An item that can't be read goes to the dead letters, a copy of one that runs or is done is dropped and counted, and one
-  /// whose agent is busy, or rests, is parked beside it; the claim then looks at the next. What was parked for the same thread, or as
+  /// whose agent is busy, rests or is paused, is parked beside it; the claim then looks at the next. What was parked for the same thread, or as
   /// the agent's inbox, comes as one lease.
   /// - Parameters:
   ///   - runner: an id that no other runner process has.
@@ -230,7 +230,8 @@ public final class WorkQueue: Sendable {
   @discardableResult
   public func recover() async throws(RedisError) -> Recovery {
     let reply = try await connection.script(
-      Scripts.recover, arguments: [RedisArgument(options.maxAttempts), 100])
+      Scripts.recover,
+      arguments: [RedisArgument(options.maxAttempts), 100, RedisArgument(options.lease.milliseconds)])
     guard let counts = reply.array?.map(\.integer), counts.count == 3, let expired = counts[0], let retried = counts[1],
       let dead = counts[2]
     else { throw unexpected("recover", reply) }

@@ -18,7 +18,7 @@ struct QueuePause: ParsableCommand {
         botburrow queue pause                        the whole system
         botburrow queue pause exploration
         botburrow queue pause --agent chatterbox
-        botburrow queue pause --runner host-1-hybrid-4711
+        botburrow queue pause --runner host-1-hybrid-4711-9x2
       """)
   @OptionGroup var targets: QueueTargets
   @OptionGroup var options: QueueOptions
@@ -95,7 +95,7 @@ struct QueueDrain: ParsableCommand {
 
       Examples:
         botburrow queue drain hybrid --timeout 600
-        botburrow queue drain --runner host-1-hybrid-4711
+        botburrow queue drain --runner host-1-hybrid-4711-9x2
       """)
   @Option(help: "Seconds to wait; 0 looks once.") var timeout = 3600
   @OptionGroup var targets: QueueTargets

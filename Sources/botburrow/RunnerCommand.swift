@@ -41,7 +41,8 @@ struct RunnerCommand: ParsableCommand {
     var options = RunnerService.Options(
       pool: pool, maxActivations: configuration.runners[pool.rawValue]?.maxActivations ?? 10,
       globalCap: configuration.coordinator.maxConcurrentActivations,
-      runnerID: "\(Host.name)-\(pool.rawValue)-\(getpid())")
+      // In containers names and process ids come back; a pause or a lease of the last one is not this one's.
+      runnerID: "\(Host.name)-\(pool.rawValue)-\(getpid())-\(String(UInt16.random(in: .min ... .max), radix: 36))")
     (options.host, options.pid, options.version) = (Host.name, Int(getpid()), Botburrow.configuration.version)
     let service = RunnerService(queue: queue, services: services, options: options)
     let address =

@@ -140,7 +140,7 @@ extension Acceptance {
           try await queue.runners().runners.first?.state == .serving
         }
         let found = try #require(try await queue.runners().runners.first?.identity)
-        #expect(found.id.hasSuffix("-notification-\(runner.pid)"))
+        #expect(found.id.contains("-notification-\(runner.pid)-"))
         #expect(found.pool == .notification)
         #expect(found.slots == 10)
         #expect(found.pid == Int(runner.pid))

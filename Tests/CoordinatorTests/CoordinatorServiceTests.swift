@@ -49,6 +49,8 @@ final class InboxHub: HubAPI {
     var inboxes: [String] = []
     var budgets: [String: HubBudget] = [:]
     var budgetFailure: HubError?
+    /// Before each answer about budgets.
+    var budgetGate: (@Sendable () async throws -> Void)?
     var budgetCalls = 0
     fileprivate var unread: [HubNotification] {
       let read = Set(read.flatMap { $0 })
@@ -70,7 +72,8 @@ final class InboxHub: HubAPI {
     return state.withLock { Set($0.unread.map(\.agentID)).sorted().map { HubAgent(id: $0) } }
   }
   func budgetHealth(agentID: String) async throws -> HubBudget {
-    try state.withLock { state in
+    try await state.withLock { $0.budgetGate }?()
+    return try state.withLock { state in
       state.budgetCalls += 1
       if let failure = state.budgetFailure { throw failure }
       return state.budgets[agentID] ?? HubBudget(healthy: true)

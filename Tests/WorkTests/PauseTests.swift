@@ -22,6 +22,44 @@ import Work
     #expect(try await bench.lease().item.agentID == "n1")
   }
 
+  @Test func anAgentPausedForLongExploresOnce() async throws {
+    let bench = try await Bench()
+    let fence = try #require(try await Leader(bench.queue).campaign())
+    let one = LeaderTests.item("x", task: .exploration)
+    #expect(try await bench.queue.enqueue(one, pool: .exploration, fence: fence) == .queued)
+    try await bench.queue.pause(.agents(["a"]))
+    #expect(try await bench.claim([.exploration]) == .empty)
+    // Six hours and more: the mark of what waits in a list would have gone.
+    let left = try await bench.plain.command(["PTTL", "botburrow:exploration:a"]).integer ?? 0
+    #expect(left > 24 * 3600 * 1000)
+    try await bench.queue.resume(.agents(["a"]))
+    let two = LeaderTests.item("y", task: .exploration)
+    #expect(try await bench.queue.enqueue(two, pool: .exploration, fence: fence) == .duplicate)
+    try await bench.queue.finish(try await bench.lease([.exploration]), .done)
+    #expect(try await bench.queue.enqueue(two, pool: .exploration, fence: fence) == .queued)
+  }
+
+  @Test func afterAPauseTheOldestComesFirstHoweverOftenOthersLook() async throws {
+    let bench = try await Bench()
+    for post in ["1", "2", "3"] {
+      try await bench.push(#"{"agent_id":"a","activation_id":"x\#(post)","post_id":"\#(post)"}"#)
+    }
+    try await bench.queue.pause(.agents(["a"]))
+    #expect(try await bench.claim() == .empty)
+    #expect(try await bench.queue.status().parked == 3)
+    for post in ["1", "2", "3"] {
+      _ = try await bench.plain.command(["ZADD", "botburrow:parked", RedisArgument(post), RedisArgument("x\(post)")])
+    }
+    try await bench.queue.resume(.agents(["a"]))
+    for _ in 0..<5 { try await bench.queue.recover() }
+    #expect(try await bench.length(.notification) == 1)
+    for post in ["1", "2", "3"] {
+      let lease = try await bench.lease()
+      #expect(lease.item.postID == post)
+      try await bench.queue.finish(lease, .done)
+    }
+  }
+
   // MARK: Waiting
 
   @Test func aPausedSystemIsWokenByResume() async throws {

@@ -42,7 +42,7 @@ import Work
     #expect(found.timeLimit == 300)
     #expect((2.9...20).contains(list.now - found.stepSince))
     #expect((0.9...20).contains(list.now - found.lastActive))
-    #expect((1...15.1).contains(found.leaseEnd - list.now))
+    #expect((1...600.1).contains(found.leaseEnd - list.now))
 
     // The same step began when it began, however the clocks round.
     #expect(try await bench.queue.beat(lease, state(.run, tokens: 130)))

@@ -154,6 +154,9 @@ local function park(id, item, pool, now)
   local kin = redis.call('HGET', key, 'kin')
   redis.call('HSET', key, 'state', 'parked', 'group', kin or group)
   redis.call('PERSIST', key)
+  -- However long it waits, no second exploration of this agent is queued meanwhile.
+  local exploration = P .. 'exploration:' .. item.agent_id
+  if group == 'exploration' and redis.call('GET', exploration) == id then redis.call('PEXPIRE', exploration, DEAD_MS) end
   -- What ran before is the older work, and comes first.
   redis.call(kin and 'RPUSH' or 'LPUSH', P .. 'parked:' .. item.agent_id, id)
   redis.call('ZADD', PARKED, ms(now), id)
@@ -179,7 +182,10 @@ local function unpark(agent)
       end
     end
   end
-  if #batch > 0 then requeue_together(batch, batch_pool) end
+  if #batch == 0 then return end
+  requeue_together(batch, batch_pool)
+  -- Until a claim finds them nothing newer of this agent is put before them.
+  redis.call('SET', P .. 'unparked:' .. agent, '1', 'PX', 60000)
 end
 
 -- The circuit breaker: an agent that failed so often in a row rests, twice as long after each trial that fails too.
@@ -253,7 +259,8 @@ local function bury(id, raw, pool, agent, attempt, reason, now, record)
   count('dead')
 end
 
--- Frees the slots and the agent of an activation that is over, whose record goes: the agent's next items are back in line.
+-- Frees the slots and the agent of an activation that is over, whose record has no token any more or is about to go: the agent's next
+-- items are back in line.
 local function free(id, record, now)
   redis.call('ZREM', LEASES, id)
   redis.call('ZREM', LEASES .. ':pool:' .. record.pool, id)
@@ -386,7 +393,8 @@ local function hand_over(entry, delay, now)
     unpack(redis.call('HMGET', outbox_key(entry), 'agent', 'post', 'created', 'notes', 'activation'))
   redis.call('HDEL', outbox_key(entry), 'token')
   redis.call('ZADD', OUTBOX, ms(now + delay), entry)
-  redis.call('ZADD', OUTBOX_SINCE, created, entry)
+  -- The clock may have been set back since.
+  redis.call('ZADD', OUTBOX_SINCE, ms(math.min(tonumber(created), now)), entry)
   note_entry(notes, activation, 'done')
   -- What an agent's next activation has to wait for: an answer that is not in its thread yet.
   if post ~= '' then redis.call('HSET', P .. 'outbox:agent:' .. agent, entry, post) end

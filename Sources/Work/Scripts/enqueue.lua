@@ -5,7 +5,7 @@
 -- Result: 'fenced' (not the leader; nothing was changed), or for each item 'queued' | 'duplicate' (a notification or the agent's
 --         exploration is known already, or it was to explore and is paused, or was active since that was decided on; nothing was
 --         changed).
--- Complexity: O(items + notifications); callers send some hundred items at most.
+-- Complexity: O(items + notifications); callers send a hundred items at most.
 local fence, keep = ARGV[1], ARGV[2]
 if not is_leader(fence) then return 'fenced' end
 

@@ -1,26 +1,27 @@
 -- recover.lua: puts back what nobody works on any more. Anyone may run it at any time; a second run finds nothing to do.
 -- An activation whose outbox is stored is not run again: it is done, and the outbox is left to whoever delivers.
 -- Where the server's clock was set back, it sets what waits for a time back with it.
--- KEYS: none. ARGV: 1 greatest number of attempts, 2 limit of items for one run.
+-- KEYS: none. ARGV: 1 greatest number of attempts, 2 limit of items for one run, 3 lease in ms.
 -- Result: {expired leases put back, due retries put back, items that went to the dead letters}
--- Complexity: O(log n) for each item put back and each agent whose rest is over, and O(its parked items, at most 200); the same
---             for ten parked items. O(n log n) of all that waits for a time, once after the clock was set back.
+-- Complexity: O(log n + notifications) for each item put back and each agent whose rest is over, and O(its parked items, at most
+--             200); the same for ten parked items. O(n log n) of all that waits for a time, once after the clock was set back.
 local now = now_ms()
 local max_attempts, limit = tonumber(ARGV[1]), ARGV[2]
 local requeued, retried, died = 0, 0, 0
 
 -- The clock may be set back, also by a failover to a host whose clock is behind: then leases of the dead would last as much longer,
--- and retries and answers would wait. What lies more than a minute ahead was written before, and keeps the rest of its time.
+-- and retries and answers would wait. What lies further ahead than a lease that was renewed just now was written before, and keeps the rest
+-- of its time; so does, wrongly, a longer wait that began in the second since: it is cut short.
 local CLOCK, SLACK, NOTED_EVERY = P .. 'clock', 1000, 10000
 local seen = tonumber(redis.call('GET', CLOCK) or '0')
 if now < seen - SLACK then
   local function set_back(key)
-    local ahead = redis.call('ZRANGEBYSCORE', key, ms(now + 60000), '+inf', 'WITHSCORES')
+    local ahead = redis.call('ZRANGEBYSCORE', key, ms(now + tonumber(ARGV[3]) + 60000), '+inf', 'WITHSCORES')
     for i = 1, #ahead, 2 do
       redis.call('ZADD', key, 'XX', ms(math.max(now, tonumber(ahead[i + 1]) - (seen - now))), ahead[i])
     end
   end
-  local keys = {[LEASES] = true, [RETRIES] = true, [RESTING] = true, [PARKED] = true, [OUTBOX] = true}
+  local keys = {[LEASES] = true, [RETRIES] = true, [RESTING] = true, [PARKED] = true, [OUTBOX] = true, [RUNNERS] = true}
   for _, pool in ipairs({'notification', 'exploration', 'hybrid'}) do keys[P .. 'retries_in:' .. pool] = true end
   for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
     local pool, runner = unpack(redis.call('HMGET', record_key(id), 'pool', 'runner'))
@@ -73,7 +74,11 @@ local old = redis.call('ZCOUNT', PARKED, '-inf', ms(now - 60000))
 if old > 0 then
   for _, id in ipairs(redis.call('ZRANGE', PARKED, now % old, now % old + 9)) do
     local agent = redis.call('HGET', record_key(id), 'agent')
-    if agent then unpark_if_free(agent, now) else redis.call('ZREM', PARKED, id) end
+    if not agent then
+      redis.call('ZREM', PARKED, id)
+    elseif redis.call('EXISTS', P .. 'unparked:' .. agent) == 0 then
+      unpark_if_free(agent, now)
+    end
   end
 end
 

@@ -3,7 +3,7 @@
 -- KEYS: none. ARGV: 1 fence, 2 how many, 3 hold in ms.
 -- Result: {'fenced'} | {'ok', now in ms, agents overdue in all, then for each: agent id, due time in ms,
 --         time of its last activation in ms or ''}
--- Complexity: O(log n + k).
+-- Complexity: O(log n + k), and k ten times as many where agents are paused.
 if not is_leader(ARGV[1]) then return {'fenced'} end
 local now, wanted = now_ms(), tonumber(ARGV[2])
 local reply = {'ok', ms(now), redis.call('ZCOUNT', STALE, '-inf', ms(now))}
