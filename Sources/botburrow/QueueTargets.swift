@@ -9,7 +9,7 @@ struct QueueTargets: ParsableArguments {
   @Option(parsing: .upToNextOption, help: "Agents, by id.") var agent: [String] = []
   @Option(
     parsing: .upToNextOption,
-    help: "Runners, by id, as 'botburrow queue list --state leased' shows them: host, pool and process id.")
+    help: "Runners, by id, as 'botburrow runners' shows them.")
   var runner: [String] = []
 
   func validate() throws {
