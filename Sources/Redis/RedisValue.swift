@@ -100,6 +100,10 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
     "LOADING", "MASTERDOWN", "READONLY", "UNBLOCKED", "NOREPLICAS",  // a restart or a failover goes on
     "OOM", "MISCONF",  // memory or disk is full
   ]
+  /// Whether it is worth asking on for what must not be lost: the command may succeed later by itself, or when somebody has put
+  /// right what is wrong there (a password that was changed, a server that came back with another ACL). The connection is tried for
+  /// again all the same.
+  public var isWorthPatience: Bool { isTransient || kind == .unusable }
   /// Whether the server's memory is full: it refuses new work, and carries out what ends work.
   public var isFull: Bool { kind == .refused(code: "OOM") }
 

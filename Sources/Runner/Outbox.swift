@@ -111,7 +111,7 @@ struct LeasedOutbox: Sendable {
 }
 
 extension RunnerServices {
-  /// Makes a call to the queue again while it is away or can't write, until the task is cancelled.
+  /// Makes a call to the queue again while it is away, lets nobody in or can't write, until the task is cancelled.
   func patiently<Value>(
     _ operation: String, _ call: () async throws(RedisError) -> Value
   ) async throws(RedisError) -> Value {
@@ -119,7 +119,7 @@ extension RunnerServices {
       do throws(RedisError) {
         return try await call()
       } catch {
-        guard error.isTransient, !Task.isCancelled else { throw error }
+        guard error.isWorthPatience, !Task.isCancelled else { throw error }
         metrics.increment("botburrow_redis_errors_total", [("operation", operation)])
         do { try await time.sleep(.milliseconds(200)) } catch let interruption {
           // Cancelled: the last answer stands.

@@ -253,7 +253,7 @@ public final class WorkQueue: Sendable {
           ])
         return reply.string != "stale"
       } catch {
-        guard error.isTransient, ContinuousClock.now < giveUp else { throw error }
+        guard error.isWorthPatience, ContinuousClock.now < giveUp else { throw error }
         do { try await Task.sleep(for: .milliseconds(100)) } catch is CancellationError { throw error } catch {
           continue
         }

@@ -58,6 +58,22 @@ struct OutboxTests {
     #expect(running.world.hub.state.activated.count == 1)
   }
 
+  @Test("a Redis that lets nobody in for a while is asked again, and one that can't be mended so is not")
+  func patience() async throws {
+    let services = try World(FakeLauncher(says: "Hi")).services
+    func answer(_ errors: [RedisError.Kind]) async throws -> Int {
+      let left = Mutex(errors)
+      return try await services.patiently("outbox") { () throws(RedisError) in
+        let kind = left.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+        if let kind { throw RedisError(kind: kind, operation: "EVALSHA", endpoint: "h:1", reason: "WRONGPASS") }
+        return 1
+      }
+    }
+    #expect(try await answer([.unusable, .unreachable, .unusable]) == 1)
+    await #expect(throws: RedisError.self) { try await answer([.unusable, .refused(code: "NOPERM")]) }
+    await #expect(throws: RedisError.self) { try await answer([.unexpected]) }
+  }
+
   @Test("a Hub that is away holds no place, burns no attempt and loses no answer")
   func hubAway() async throws {
     let launcher = FakeLauncher(says: "Hi")

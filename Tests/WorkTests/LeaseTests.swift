@@ -160,6 +160,39 @@ import Work
   }
 }
 
+@Suite struct PatienceTests {
+  /// A login that is wrong for a while, as after a start with an old ACL file: nothing that ended is given up for it.
+  @Test func whatEndedIsToldOnceTheLoginIsPutRight() async throws {
+    let bench = try await Bench()
+    let user: [RedisArgument] = ["ACL", "SETUSER", "burrow", "on", "~*", "&*", "+@all"]
+    _ = try await bench.plain.command(user + [">old"])
+    var url = bench.server.url
+    (url.user, url.password) = ("burrow", "old")
+    var options = WorkQueue.Options()
+    options.lease = Bench.long
+    options.finishPatience = .seconds(60)
+    let queue = WorkQueue(url, options: options)
+    defer { queue.close() }
+    try await bench.push(#"{"agent_id":"a"}"#)
+    guard case .claimed(let lease) = try await queue.claim([.notification], runner: "r", runnerCap: 9, globalCap: 9)
+    else { throw TestServerError("claimed nothing") }
+    // Its connections end with it.
+    _ = try await bench.plain.command(["ACL", "DELUSER", "burrow"])
+    let finishing = Task { try await queue.finish(lease, .done) }
+    // What is asked but once is told at once.
+    let limit = ContinuousClock.now + .seconds(20)
+    var kinds: Set<RedisError.Kind> = []
+    while !kinds.contains(.unusable), ContinuousClock.now < limit {
+      let error = await #expect(throws: RedisError.self) { try await queue.beat(lease) }
+      if let error { kinds.insert(error.kind) }
+    }
+    #expect(kinds.contains(.unusable))
+    _ = try await bench.plain.command(user + [">old"])
+    #expect(try await finishing.value)
+    #expect(try await bench.queue.status().counts["done"] == 1)
+  }
+}
+
 @Suite struct WaitTests {
   @Test func aPushWakesWhoeverWaits() async throws {
     let bench = try await Bench()
