@@ -2,7 +2,7 @@
 struct Connector {
   private let url: RedisURL
   private let timeout: Duration
-  /// Which sentinel is asked first: the one that answered last.
+  /// Which sentinel is asked first: the last that named a primary which let us in.
   private var first = 0
 
   init(_ url: RedisURL, timeout: Duration) {
@@ -20,16 +20,38 @@ struct Connector {
     guard case .sentinels(let group) = url.address else {
       return connect(to: url.address, expecting: .primary, within: timeout, publish)
     }
-    switch primary(of: group, publish) {
-    case .failure(let refusal): return .refused(refusal)
-    case .success(let address):
-      switch connect(to: address, expecting: .primaryBySentinel, within: timeout, publish) {
-      case .connected(let socket): return .connected(socket)
-      case .refused(var refusal):
-        refusal.reason = "the primary at \(address.text): \(refusal.reason)"
-        return .refused(refusal)
+    return connect(by: group, publish)
+  }
+
+  /// Asks one sentinel after the other until the primary that one names lets us in: one that was cut off names an old one. Each has
+  /// a second, so that one that is gone doesn't use up the command's time.
+  private mutating func connect(by group: RedisURL.Sentinels, _ publish: (Int32) -> Void) -> Made {
+    var problems: [String] = []
+    var silent: [Greeting.Refusal] = []
+    var met: [RedisURL.Address: Greeting.Refusal] = [:]
+    for turn in group.hosts.indices {
+      let index = (first + turn) % group.hosts.count
+      let sentinel = RedisURL.Address.tcp(host: group.hosts[index].host, port: group.hosts[index].port)
+      switch ask(sentinel, group.name, publish) {
+      case .failure(let refusal):
+        problems.append("sentinel \(sentinel.text): \(refusal.reason)")
+        silent.append(refusal)
+      case .success(let primary):
+        guard met[primary] == nil else { continue }
+        switch connect(to: primary, expecting: .primaryBySentinel, within: timeout, publish) {
+        case .connected(let socket):
+          first = index
+          return .connected(socket)
+        case .refused(let refusal):
+          problems.append("the primary at \(primary.text): \(refusal.reason)")
+          met[primary] = refusal
+        }
       }
     }
+    // Where primaries were met, they tell whether it may pass.
+    let judges = met.isEmpty ? silent : Array(met.values)
+    return .refused(
+      Greeting.Refusal(isFinal: judges.allSatisfy(\.isFinal), reason: problems.joined(separator: "; ")))
   }
 
   private func connect(
@@ -57,31 +79,9 @@ struct Connector {
     guard peer != .sentinel, url.database != 0 else { return nil }
     return switch socket.answer(["SELECT", RedisArgument(url.database)], within: limit) {
     case .failure(let refusal): refusal
-    case .success(.error(let message)): Greeting.refusal(message)
+    case .success(.error(let message)): Greeting.refusal(message, from: peer)
     case .success: nil
     }
-  }
-
-  /// Asks one sentinel after the other; each has a second, so that one that is gone doesn't use up the command's time.
-  private mutating func primary(
-    of group: RedisURL.Sentinels, _ publish: (Int32) -> Void
-  ) -> Result<RedisURL.Address, Greeting.Refusal> {
-    var problems: [String] = []
-    var isFinal = true
-    for turn in group.hosts.indices {
-      let index = (first + turn) % group.hosts.count
-      let host = group.hosts[index]
-      let address = RedisURL.Address.tcp(host: host.host, port: host.port)
-      switch ask(address, group.name, publish) {
-      case .success(let primary):
-        first = index
-        return .success(primary)
-      case .failure(let refusal):
-        problems.append("sentinel \(address.text): \(refusal.reason)")
-        isFinal = isFinal && refusal.isFinal
-      }
-    }
-    return .failure(Greeting.Refusal(isFinal: isFinal, reason: problems.joined(separator: "; ")))
   }
 
   private func ask(
@@ -106,7 +106,7 @@ extension Greeting {
   /// Where the sentinels' answer says that the primary is.
   static func primary(_ reply: RedisValue, named name: String) -> Result<RedisURL.Address, Refusal> {
     switch reply {
-    case .error(let message): return .failure(refusal(message, of: "the sentinels'"))
+    case .error(let message): return .failure(refusal(message, from: .sentinel))
     case .null:
       return .failure(.final("it watches no primary named '\(name)': see 'sentinel monitor' in its configuration"))
     default:

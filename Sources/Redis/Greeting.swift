@@ -27,7 +27,7 @@ struct Greeting: Sendable, Hashable {
 
   /// What the answer to `hello` means; nil: go on.
   static func refusal(_ reply: RedisValue, from peer: Peer) -> Refusal? {
-    if case .error(let message) = reply { return refusal(message, of: peer == .sentinel ? "the sentinels'" : "its") }
+    if case .error(let message) = reply { return refusal(message, from: peer) }
     let fields = fields(reply)
     let version = fields["version"]?.string ?? ""
     switch (peer, fields["mode"]?.string) {
@@ -51,14 +51,12 @@ struct Greeting: Sendable, Hashable {
   }
 
   /// What a server says instead of an answer, to `HELLO`, `SELECT`, or before anything was asked.
-  static func refusal(_ message: String, of whose: String = "its") -> Refusal {
+  static func refusal(_ message: String, from peer: Peer) -> Refusal {
     let code = String(message.prefix { $0 != " " })
     switch code {
-    case "WRONGPASS": return .final("\(message): \(whose) user or password in redis.url is wrong")
-    case "NOAUTH":
-      return .final(
-        "NOAUTH: \(whose) password is missing in redis.url, as redis://user:password@host or redis://:password@host")
-    case "NOPERM": return .final("\(message): its ACL user needs \(RedisURL.neededRules)")
+    case "WRONGPASS": return .final("\(message): \(peer.wrongLogin)")
+    case "NOAUTH": return .final("NOAUTH: \(peer.missingPassword)")
+    case "NOPERM": return .final("\(message): \(peer.missingRules)")
     case "DENIED":
       return .final(
         "it is in protected mode and takes local clients alone: set a password there (requirepass, or an ACL user)")
@@ -110,5 +108,27 @@ struct Greeting: Sendable, Hashable {
       if let name = flat[index].string { fields[name] = flat[index + 1] }
     }
     return fields
+  }
+}
+
+/// A sentinel's login stands elsewhere than the primary's, and its user needs other rules.
+extension Greeting.Peer {
+  fileprivate var wrongLogin: String {
+    self == .sentinel
+      ? "the sentinels' user or password in redis.url (sentinel_user, sentinel_password) is wrong"
+      : "its user or password in redis.url is wrong"
+  }
+  fileprivate var missingPassword: String {
+    switch self {
+    case .primary: "its password is missing in redis.url, as redis://user:password@host or redis://:password@host"
+    case .primaryBySentinel: "its password is missing in redis.url, as redis-sentinel://user:password@host/NAME"
+    case .sentinel:
+      "the sentinels' password is missing in redis.url, as redis-sentinel://host/NAME?sentinel_password=… "
+        + "(with &sentinel_user=… where it isn't 'default')"
+    }
+  }
+  fileprivate var missingRules: String {
+    self == .sentinel
+      ? "the sentinels' ACL user needs \(RedisURL.neededSentinelRules)" : "its ACL user needs \(RedisURL.neededRules)"
   }
 }

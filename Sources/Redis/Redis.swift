@@ -11,7 +11,9 @@ public final class RedisConnection: Sendable {
 
   /// Starts the thread; connects at the first command.
   /// - Parameters:
-  ///   - commandTimeout: how long one command may take, connecting included apart from the back-off.
+  ///   - commandTimeout: how long each step may take: the command; and where the connection isn't there, before it, after the
+  ///     back-off, connecting, logging in and choosing the database. Sentinels have at most a second for each of their three steps,
+  ///     each sentinel and each primary that they name.
   ///   - jitter: chance for the back-off, from 0 to 1.
   public init(
     _ url: RedisURL, commandTimeout: Duration = .seconds(5), backoff: Backoff = Backoff(),

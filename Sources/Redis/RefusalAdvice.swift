@@ -28,6 +28,8 @@ extension RedisURL {
   /// The least that an ACL user of this program needs, as `ACL SETUSER` takes it.
   public static let neededRules =
     "~runner:* ~coordinator:* ~botburrow:* &botburrow:* +@read +@write +@scripting +@connection +@pubsub +time -@dangerous +info"
+  /// The least that an ACL user needs at a sentinel.
+  static let neededSentinelRules = "+@connection +sentinel|get-master-addr-by-name"
   static let noCluster =
     "Redis Cluster is not supported, because the work lists share no hash slot: give the URL of one primary"
 }

@@ -32,7 +32,17 @@ import Testing
         .error("WRONGPASS invalid username-password pair or user is disabled."), .primary, true,
         "its user or password in redis.url is wrong"
       ),
-      (.error("WRONGPASS invalid"), .sentinel, true, "the sentinels' user or password"),
+      (
+        .error("WRONGPASS invalid"), .sentinel, true,
+        "the sentinels' user or password in redis.url (sentinel_user, sentinel_password) is wrong"
+      ),
+      (.error("NOAUTH HELLO must"), .sentinel, true, "redis-sentinel://host/NAME?sentinel_password=…"),
+      (.error("NOAUTH HELLO must"), .primary, true, "redis://user:password@host"),
+      (.error("NOAUTH HELLO must"), .primaryBySentinel, true, "redis-sentinel://user:password@host/NAME"),
+      (
+        .error("NOPERM this user has no permissions"), .sentinel, true,
+        "the sentinels' ACL user needs +@connection +sentinel|get-master-addr-by-name"
+      ), (.error("NOPERM this user has no permissions"), .primaryBySentinel, true, "its ACL user needs ~runner:*"),
       (
         .error("NOAUTH HELLO must be called with the client already authenticated, otherwise …"), .primary, true,
         "its password is missing"
@@ -58,7 +68,7 @@ import Testing
     ("ERR something that nobody knows", false, "ERR something that nobody knows"),
   ])
   func theChoiceOfADatabaseToo(_ message: String, _ isFinal: Bool, _ words: String) {
-    let refusal = Greeting.refusal(message)
+    let refusal = Greeting.refusal(message, from: .primary)
     #expect(refusal.isFinal == isFinal && refusal.reason.contains(words))
   }
 
@@ -75,7 +85,9 @@ import Testing
     let place = RedisValue.array([.bytes(Array("10.0.0.7".utf8)), .bytes(Array("6380".utf8))])
     #expect(try Greeting.primary(place, named: "main").get() == .tcp(host: "10.0.0.7", port: 6380))
     for (reply, isFinal, words) in [
-      (RedisValue.null, true, "no primary named 'main'"), (.error("NOAUTH Authentication required."), true, "password"),
+      (RedisValue.null, true, "no primary named 'main'"),
+      (.error("NOAUTH Authentication required."), true, "?sentinel_password="),
+      (.error("NOPERM no permissions to run 'sentinel|get-master-addr-by-name'"), true, "+@connection +sentinel|"),
       (.integer(1), false, "not understood"), (.error("ERR busy"), false, "busy"),
     ] {
       guard case .failure(let refusal) = Greeting.primary(reply, named: "main") else {

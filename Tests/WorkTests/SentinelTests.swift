@@ -114,6 +114,46 @@ import Work
     #expect(try await plain.command(["SET", "k", "v"]) == .status("OK"))
   }
 
+  /// One that was cut off before a failover names a primary that is gone; the next knows better.
+  @Test func aSentinelThatNamesADeadPrimaryIsPassedOver() async throws {
+    let ports = try (0..<4).map { _ in try RedisServer.freePort() }
+    let primary = try await RedisServer(["--port", "\(ports[0])"])
+    func sentinel(_ port: Int, naming primary: Int) async throws -> RedisServer {
+      try await RedisServer(
+        sentinel: [
+          "sentinel monitor main 127.0.0.1 \(primary) 1", "sentinel down-after-milliseconds main 600000",
+        ], port: port)
+    }
+    let stale = try await sentinel(ports[1], naming: ports[3])
+    let other = try await sentinel(ports[2], naming: ports[0])
+    func url(_ sentinels: Int...) throws -> RedisURL {
+      try RedisURL("redis-sentinel://\(sentinels.map { "127.0.0.1:\($0)" }.joined(separator: ","))/main")
+    }
+    // The control: by itself it leads nowhere, and what it names is tried once however often it is named.
+    let lost = try #require(try await RefusalProbe.failure(url(ports[1], ports[1])))
+    #expect(lost.kind == .unreachable)
+    #expect(lost.reason.ranges(of: "the primary at 127.0.0.1:\(ports[3])").count == 1, "\(lost)")
+    #expect(try await RefusalProbe.failure(url(ports[1], ports[2])) == nil)
+    // Also for a connection that was by the good one, which then goes.
+    let redis = RedisConnection(try url(ports[2], ports[1]))
+    defer { redis.close() }
+    _ = try await redis.command(["PING"])
+    other.kill9()
+    _ = try await RedisConnection(primary.url).command(["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
+    let gone = await #expect(throws: RedisError.self) {
+      while true { _ = try await redis.command(["PING"]) }
+    }
+    #expect(gone?.isTransient == true)
+    try await other.start()
+    var isBack = false
+    let limit = ContinuousClock.now + .seconds(20)
+    while !isBack, ContinuousClock.now < limit {
+      do { isBack = try await redis.command(["PING"]) == .status("PONG") } catch { #expect(error.isTransient) }
+    }
+    #expect(isBack)
+    withExtendedLifetime(stale) {}
+  }
+
   /// What a wrong URL says.
   @Test func sentinelsThatCannotHelpAreNamed() async throws {
     let ground = try await Ground(["requirepass s"])
@@ -132,6 +172,19 @@ import Work
         RedisURL(address: .tcp(host: "127.0.0.1", port: ground.sentinelPort), password: "s")))
     #expect(port.kind == .unusable && port.reason.contains("it is a sentinel: write redis-sentinel://"))
     #expect(try await RefusalProbe.failure(url("main?sentinel_password=s")) == nil)
+
+    // A user of the sentinels' own who may not ask, and then has what the error names.
+    func setUser(_ rules: [String]) async throws {
+      let command = ["ACL", "SETUSER", "asks"] + rules
+      let answer = try await Ground.ask(ground.sentinelPort, command.map { RedisArgument($0) }, password: "s")
+      #expect(answer == .status("OK"), "\(answer)")
+    }
+    try await setUser(["on", ">q", "+@connection"])
+    let asks = try url("main?sentinel_user=asks&sentinel_password=q")
+    let rules = try #require(try await RefusalProbe.failure(asks))
+    #expect(rules.kind == .unusable && rules.reason.contains(RedisURL.neededSentinelRules), "\(rules)")
+    try await setUser(["reset", "on", ">q"] + RedisURL.neededSentinelRules.split(separator: " ").map { String($0) })
+    #expect(try await RefusalProbe.failure(asks) == nil)
   }
 }
 
