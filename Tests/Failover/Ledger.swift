@@ -22,7 +22,7 @@ struct Ledger: Sendable {
   }
 
   private(set) var terms: [Term] = []
-  /// Scripts that wrote with a fence that did not hold the lock.
+  /// Scripts that wrote with a fence that did not hold the lock, or whose lock had run out.
   private(set) var staleWrites = 0
   /// Everything that must not be, those writes too.
   private(set) var findings: [String] = []
@@ -42,12 +42,15 @@ struct Ledger: Sendable {
     "sismember", "smembers", "strlen", "time", "ttl", "type", "zcard", "zcount", "zmscore", "zrange", "zrangebyscore",
     "zscore",
   ]
-  /// The lock expires by the time at which a script began, and lines tell when its command was carried out.
+  /// The lock expires by the time at which a script began, and lines tell when one was called or its command carried out: a little
+  /// later.
   private static let slack = 0.25
 
   /// A script that runs.
   private struct Call {
     var client: String
+    /// By the server's clock.
+    var began: Double
     var arguments: [String]
     var fence: String?
     var hasChanged = false
@@ -61,7 +64,7 @@ struct Ledger: Sendable {
     if let client = line.client {
       finish()
       if command == "eval" || command == "evalsha" {
-        begin(client, line.words)
+        begin(client, line)
       } else if line.words.dropFirst().contains(Self.lock), !Self.reads.contains(command) {
         findings.append("\(client) changed the lock by \(command), and no script")
       }
@@ -87,11 +90,12 @@ struct Ledger: Sendable {
     if call.arguments.first == fence { terms[index].refusedWrites += 1 }
   }
 
-  private mutating func begin(_ client: String, _ words: [String]) {
+  private mutating func begin(_ client: String, _ line: MonitorLine) {
+    let words = line.words
     guard words.count >= 3, let keys = Int(words[2]), keys >= 0 else { return }
     let arguments = Array(words.dropFirst(3 + keys))
     let fence = arguments.prefix(2).first { Self.epoch($0) != nil }
-    call = Call(client: client, arguments: arguments, fence: fence)
+    call = Call(client: client, began: line.time, arguments: arguments, fence: fence)
     let nonce =
       fence.map { String($0.split(separator: ":")[1]) } ?? (arguments.first == "campaign" ? arguments[1] : nil)
     if let nonce, !nonces[client, default: Turns()].take(nonce) {
@@ -136,13 +140,19 @@ struct Ledger: Sendable {
     terms.append(Term(fence: fence, epoch: epoch, taken: time))
   }
 
+  private static func text(_ seconds: Double) -> String { "\((seconds * 1000).rounded() / 1000)" }
+
   private mutating func write(_ fence: String, _ client: String, _ command: String, _ time: Double) {
-    guard call?.hasWritten == false else { return }
+    guard let began = call?.began, call?.hasWritten == false else { return }
     call?.hasWritten = true
     guard fence == holder, var term = terms.popLast() else {
       staleWrites += 1
       findings.append("\(fence) wrote (\(command)) while \(holder ?? "nobody") held the lock")
       return
+    }
+    if began > heldUntil + Self.slack {
+      staleWrites += 1
+      findings.append("\(fence) wrote (\(command)) \(Self.text(began - heldUntil)) s after its lock had run out")
     }
     term.writes += 1
     if term.firstWrite == nil { term.firstWrite = time }

@@ -17,8 +17,8 @@ private struct Log {
     ledger.read(line, at: Double(count) / 10)
   }
 
-  /// The lock runs out.
-  mutating func wait() { count += 110 }
+  /// So many tenths of a second in which nothing is said; without a number the lock runs out.
+  mutating func wait(_ tenths: Int = 110) { count += tenths }
 
   mutating func call(_ client: String, _ arguments: [String], does commands: [[String]]) {
     line(client, ["EVALSHA", "0a1b", "0"] + arguments)
@@ -129,6 +129,30 @@ private struct Log {
     #expect(log.ledger.holder == nil)
     log.enqueue(a, "1:one")
     #expect(log.findings() == ["1:one wrote (lpush) while nobody held the lock"])
+  }
+
+  @Test func aWriteAfterTheLockRanOutIsFoundThoughNobodyFollowed() {
+    var log = Log()
+    log.lead(a, 1, "one")
+    log.enqueue(a, "1:one")
+    log.wait()
+    var refused = log
+    log.enqueue(a, "1:one")
+    #expect(log.ledger.staleWrites == 1)
+    #expect(log.findings().count == 1)
+    #expect(log.findings().first?.hasPrefix("1:one wrote (lpush) 1.") == true, "\(log.findings())")
+    #expect(log.findings().first?.hasSuffix(" s after its lock had run out") == true)
+    // The controls: refused it is as it should be, and so is a write of one that renewed in time.
+    refused.enqueue(a, "1:one", isGranted: false)
+    #expect(refused.findings() == [])
+    var renewed = Log()
+    renewed.lead(a, 1, "one")
+    renewed.wait(60)
+    renewed.renew(a, "1:one")
+    renewed.wait(60)
+    renewed.enqueue(a, "1:one")
+    #expect(renewed.findings() == [])
+    #expect(renewed.ledger.staleWrites == 0)
   }
 
   @Test func anEpochThatIsGivenTwiceIsFound() {
