@@ -10,6 +10,12 @@ public struct Backoff: Sendable, Hashable {
     self.first = first
     self.last = last
   }
+  /// Failures in a row with one that came now. One of a connection that was there for longer than the longest wait begins anew; one
+  /// that was let in and thrown out at once is as one that wasn't let in.
+  /// - Parameter lasted: how long the connection was there; nil where none was made.
+  func failures(after failures: Int, lasted: Duration?) -> Int {
+    if let lasted, lasted > last { 1 } else { failures + 1 }
+  }
   /// The wait after `failures` failures in a row (from 1). `jitter` is from 0 to 1; 0 gives the longest wait.
   public func delay(failures: Int, jitter: Double) -> Duration {
     guard failures > 0 else { return .zero }

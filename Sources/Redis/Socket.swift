@@ -66,16 +66,14 @@ struct Socket: ~Copyable {
       }
       return redisCommandArgv(context, Int32(arguments.count), &pointers, &lengths)
     }
-    guard let reply else {
-      let number = errno
-      if context.pointee.err == REDIS_ERR_IO, number == EAGAIN || number == EWOULDBLOCK { return .timedOut }
-      return .lost(Self.message(context))
-    }
+    guard let reply else { return failure() }
     defer { freeReplyObject(reply) }
     return .value(Self.value(reply.assumingMemoryBound(to: redisReply.self).pointee))
   }
 
-  /// The next thing that the server says by itself; `.value(.null)` where it says nothing for `wait`.
+  /// The next thing that the server says by itself. Where it says nothing for `wait` it is asked whether it is there, which a server
+  /// of RESP2 answers to subscribers too: keepalive finds only the next hop alive, as a stunnel on this host. Then anything that
+  /// comes within `timeout` will do, and without it this is `.timedOut`.
   mutating func next(within wait: Duration, timeout: Duration) -> Reply {
     var reply: UnsafeMutableRawPointer?
     // Something that came together with what was read before is in hiredis's buffer, where poll doesn't see it.
@@ -83,14 +81,27 @@ struct Socket: ~Copyable {
     if reply == nil {
       var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
       let milliseconds = Int32(clamping: max(0, Int64(wait / .milliseconds(1))))
-      guard Glibc.poll(&poll, 1, milliseconds) != 0 else { return .value(.null) }
+      if Glibc.poll(&poll, 1, milliseconds) == 0 {
+        let ping = "*1\r\n$4\r\nPING\r\n"
+        guard redisAppendFormattedCommand(context, ping, ping.utf8.count) == REDIS_OK else {
+          return .lost(Self.message(context))
+        }
+      }
       guard redisSetTimeout(context, timeval(timeout)) == REDIS_OK else { return .lost(Self.message(context)) }
       self.timeout = timeout
-      guard redisGetReply(context, &reply) == REDIS_OK else { return .lost(Self.message(context)) }
+      // Sends what was appended, and reads.
+      guard redisGetReply(context, &reply) == REDIS_OK else { return failure() }
     }
     guard let reply else { return .value(.null) }
     defer { freeReplyObject(reply) }
     return .value(Self.value(reply.assumingMemoryBound(to: redisReply.self).pointee))
+  }
+
+  /// Right after a call of hiredis failed.
+  private func failure() -> Reply {
+    let number = errno
+    if context.pointee.err == REDIS_ERR_IO, number == EAGAIN || number == EWOULDBLOCK { return .timedOut }
+    return .lost(Self.message(context))
   }
 
   private static func value(_ reply: redisReply) -> RedisValue {

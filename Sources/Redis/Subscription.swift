@@ -16,21 +16,24 @@ public final class RedisSubscription: Sendable {
   private let channel: String
   private let backoff: Backoff
   private let jitter: @Sendable () -> Double
-  /// How long the thread listens before it looks around; nothing is sent then.
-  private static let round = Duration.seconds(60)
+  /// How long nothing may be heard before the server is asked whether it is there.
+  private let silence: Duration
 
   /// Connects when it is run.
   /// - Parameters:
   ///   - backoff: between two tries.
+  ///   - silence: how long nothing may be heard before the server is asked whether it is there. It has `commandTimeout` to say
+  ///     anything.
   ///   - jitter: chance for the back-off, from 0 to 1.
   public init(
     _ url: RedisURL, channel: String, commandTimeout: Duration = .seconds(5),
-    backoff: Backoff = Backoff(first: .milliseconds(100), last: .seconds(5)),
+    backoff: Backoff = Backoff(first: .milliseconds(100), last: .seconds(5)), silence: Duration = .seconds(60),
     jitter: @escaping @Sendable () -> Double = { Double.random(in: 0...1) }
   ) {
     connection = RedisConnection(url, commandTimeout: commandTimeout, jitter: jitter)
     self.channel = channel
     self.backoff = backoff
+    self.silence = silence
     self.jitter = jitter
   }
 
@@ -39,17 +42,18 @@ public final class RedisSubscription: Sendable {
     defer { connection.close() }
     var failures = 0
     while !Task.isCancelled {
+      var since: ContinuousClock.Instant?
       do throws(RedisError) {
         _ = try await connection.blockingCommand(["SUBSCRIBE", RedisArgument(channel)], wait: .zero)
-        failures = 0
+        since = .now
         await hear(.subscribed)
         while true {
-          let said = try await connection.blockingCommand([], wait: Self.round)
+          let said = try await connection.blockingCommand([], wait: silence)
           if let message = message(said) { await hear(.message(message)) }
         }
       } catch {
         if error.kind == .cancelled || error.kind == .closed { return }
-        failures += 1
+        failures = backoff.failures(after: failures, lasted: since?.duration(to: .now))
         await hear(.lost(error))
         do { try await Task.sleep(for: backoff.delay(failures: failures, jitter: jitter())) } catch { return }
       }

@@ -1,7 +1,9 @@
-import Redis
+import Glibc
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import Redis
 
 @Suite struct SubscriptionTests {
   /// What a subscription tells, one after the other.
@@ -9,11 +11,14 @@ import Testing
     private let events: AsyncStream<RedisSubscription.Event>
     private let task: Task<Void, Never>
 
-    init(_ url: RedisURL, channel: String) {
+    init(
+      _ url: RedisURL, channel: String, commandTimeout: Duration = .seconds(5),
+      backoff: Backoff = Backoff(first: .milliseconds(5), last: .milliseconds(20)), silence: Duration = .seconds(60)
+    ) {
       let (events, said) = AsyncStream.makeStream(of: RedisSubscription.Event.self)
       self.events = events
-      let backoff = Backoff(first: .milliseconds(5), last: .milliseconds(20))
-      let subscription = RedisSubscription(url, channel: channel, backoff: backoff)
+      let subscription = RedisSubscription(
+        url, channel: channel, commandTimeout: commandTimeout, backoff: backoff, silence: silence, jitter: { 0 })
       task = Task {
         await subscription.run { said.yield($0) }
         said.finish()
@@ -74,6 +79,63 @@ import Testing
     #expect(try await plain.command(["CLIENT", "KILL", "TYPE", "pubsub"]) == .integer(1))
     guard case .lost = try await ear.next() else { throw TestServerError("nothing was lost") }
     #expect(try await ear.next() == .subscribed)
+  }
+
+  /// Nothing ends, and nothing comes: as when the peer is gone and something between goes on.
+  @Test func aServerThatIsSilentIsAskedAndFoundDead() async throws {
+    let server = try await RedisServer()
+    let ear = Ear(server.url, channel: "news", commandTimeout: .milliseconds(500), silence: .milliseconds(50))
+    #expect(try await ear.next() == .subscribed)
+    let pid = server.pid
+    #expect(pid > 0 && kill(pid, SIGSTOP) == 0)
+    defer { kill(pid, SIGCONT) }
+    guard case .lost(let error) = try await ear.next() else { throw TestServerError("nothing was lost") }
+    #expect(error.kind == .timedOut, "\(error)")
+    #expect(kill(pid, SIGCONT) == 0)
+    #expect(try await ear.next { $0 == .subscribed } == .subscribed)
+  }
+
+  /// The control: one that answers is kept, and what it answers is nobody's message.
+  @Test func aServerThatIsSilentAndThereIsKept() async throws {
+    let server = try await RedisServer()
+    let plain = RedisConnection(server.url)
+    let ear = Ear(server.url, channel: "news", commandTimeout: .seconds(60), silence: .milliseconds(20))
+    #expect(try await ear.next() == .subscribed)
+    func pings() async throws -> Int {
+      let text = try await plain.command(["INFO", "commandstats"]).string ?? ""
+      let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("cmdstat_ping:calls=") }
+      return line?.split(separator: "=")[1].split(separator: ",").first.flatMap { Int($0) } ?? 0
+    }
+    let start = try await pings()
+    let limit = ContinuousClock.now + .seconds(30)
+    while try await pings() < start + 3, ContinuousClock.now < limit {}
+    #expect(try await pings() >= start + 3)
+    #expect(try await plain.command(["PUBLISH", "news", "heard"]) == .integer(1))
+    #expect(try await ear.message() == "heard")
+  }
+
+  /// Thrown out each time as soon as it was let in.
+  @Test func oneThatIsThrownOutAgainAndAgainWaitsLongerEachTime() async throws {
+    let server = try await RedisServer()
+    let plain = RedisConnection(server.url)
+    let ear = Ear(
+      server.url, channel: "news", backoff: Backoff(first: .milliseconds(20), last: .seconds(60)))
+    #expect(try await ear.next() == .subscribed)
+    let start = ContinuousClock.now
+    for _ in 0..<6 {
+      #expect(try await plain.command(["CLIENT", "KILL", "TYPE", "pubsub"]) == .integer(1))
+      #expect(try await ear.next { $0 == .subscribed } == .subscribed)
+    }
+    // 20 + 40 + … + 640 ms at the least; six times 20 ms would be all without.
+    #expect(start.duration(to: .now) >= .milliseconds(1260))
+  }
+
+  @Test func onlyOneThatLastedBeginsAnew() {
+    let backoff = Backoff(first: .milliseconds(5), last: .seconds(5))
+    #expect(backoff.failures(after: 0, lasted: nil) == 1)
+    #expect(backoff.failures(after: 4, lasted: nil) == 5)
+    #expect(backoff.failures(after: 4, lasted: .seconds(5)) == 5)
+    #expect(backoff.failures(after: 4, lasted: .seconds(6)) == 1)
   }
 
   @Test func whoMayNotListenIsTold() async throws {
