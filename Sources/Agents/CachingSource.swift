@@ -7,11 +7,15 @@ public final class CachingSource: DefinitionSource {
     var agent: LoadedAgent
     /// Asked for again from then on.
     var goodUntil: ContinuousClock.Instant
+    /// The number of the reading that it is from, or was found unchanged by.
+    var reading: Int
   }
   private struct State {
     var entries: [String: Entry] = [:]
-    /// So far: what was asked for before one may be older than it.
-    var invalidations = 0
+    /// Readings that began so far: each has its place among them as its number.
+    var readings = 0
+    /// Readings up to this one may be older than what was said since.
+    var doubted = 0
   }
   private let source: any DefinitionSource
   private let now: @Sendable () -> ContinuousClock.Instant
@@ -43,8 +47,13 @@ public final class CachingSource: DefinitionSource {
   /// The kept definition while it is fresh or unchanged, else a new one. A definition that is gone is gone: only one that can't be
   /// read or is wrong leaves the last good one in use.
   public func load(_ agentID: String) async throws -> LoadedAgent {
-    let (kept, asked) = state.withLock { ($0.entries[agentID], $0.invalidations) }
-    if let kept, now() < kept.goodUntil { return kept.agent }
+    let now = now()
+    let (kept, reading) = state.withLock { state in
+      // A number that no reading follows does no harm.
+      state.readings += 1
+      return (state.entries[agentID], state.readings)
+    }
+    if let kept, now < kept.goodUntil { return kept.agent }
     do {
       let agent =
         if let kept {
@@ -52,17 +61,17 @@ public final class CachingSource: DefinitionSource {
         } else {
           try await source.load(agentID)
         }
-      keep(agent, agentID, for: agent.definition.cacheTTL, asked)
+      keep(agent, agentID, for: agent.definition.cacheTTL, reading)
       return agent
     } catch let error as CancellationError {
       throw error
     } catch {
       if case .noSuchAgent? = error as? DefinitionError {
-        state.withLock { $0.entries[agentID] = nil }
+        forget(agentID, reading)
         throw error
       }
       guard let kept else { throw error }
-      keep(kept.agent, agentID, for: retryAfter, asked)
+      keep(kept.agent, agentID, for: retryAfter, reading)
       keptLastGood(agentID, error)
       return kept.agent
     }
@@ -72,17 +81,28 @@ public final class CachingSource: DefinitionSource {
   public func invalidate(_ agentID: String?) {
     let now = now()
     state.withLock { state in
-      state.invalidations += 1
+      state.doubted = state.readings
       for id in agentID.map({ [$0] }) ?? Array(state.entries.keys) { state.entries[id]?.goodUntil = now }
     }
   }
 
-  /// - Parameter asked: how many invalidations there had been when it was asked for.
-  private func keep(_ agent: LoadedAgent, _ agentID: String, for time: Duration, _ asked: Int) {
+  /// Keeps what a reading found, unless one that began later has found something already.
+  private func keep(_ agent: LoadedAgent, _ agentID: String, for time: Duration, _ reading: Int) {
     let now = now()
     state.withLock { state in
-      let isOld = state.invalidations != asked
-      state.entries[agentID] = Entry(agent: agent, goodUntil: isOld ? now : now + time)
+      if let entry = state.entries[agentID], entry.reading > reading { return }
+      let isOld = reading <= state.doubted
+      state.entries[agentID] = Entry(agent: agent, goodUntil: isOld ? now : now + time, reading: reading)
+    }
+  }
+
+  /// A reading found no such agent.
+  private func forget(_ agentID: String, _ reading: Int) {
+    state.withLock { state in
+      if let entry = state.entries[agentID], entry.reading > reading { return }
+      state.entries[agentID] = nil
+      // Nothing is left that tells one that began before this that it is too late: what it brings is asked for again.
+      state.doubted = max(state.doubted, reading)
     }
   }
 }

@@ -17,10 +17,14 @@ actor DefinitionCache {
     var agent: KnownAgent
     /// What it was read from, where it is defined.
     var files: [DefinitionFile] = []
+    /// Its place among all readings, in the order in which they began.
+    var number = 0
   }
   private var known = Remembered<Reading>()
-  /// So far: what was asked for before one may be older than it.
-  private var invalidations = 0
+  /// Readings that began so far.
+  private var readings = 0
+  /// Readings up to this one may be older than what was said since.
+  private var doubted = 0
   private var complaints: [String: String] = [:]
   /// How long what could not be read is believed.
   private static let doubt = Duration.seconds(30)
@@ -59,15 +63,16 @@ actor DefinitionCache {
   func agent(_ id: String) async -> KnownAgent {
     if let reading = known.fresh(id, at: now()) { return reading.agent }
     guard WorkItem.isName(id) else { return .unknown }
-    let asked = invalidations
+    readings += 1
+    let number = readings
     do {
       let (reading, ttl) = try await read(id)
-      keep(reading, id, for: ttl, asked)
+      keep(reading, number, id, for: ttl)
       complaints[id] = nil
       return reading.agent
     } catch DefinitionError.noSuchAgent, DefinitionError.badID {
       complaints[id] = nil
-      keep(Reading(agent: .unknown), id, for: Self.doubt, asked)
+      keep(Reading(agent: .unknown), number, id, for: Self.doubt)
       return .unknown
     } catch {
       var reading = Reading(agent: .broken)
@@ -78,14 +83,14 @@ actor DefinitionCache {
       complain(
         about: id, "\(error)",
         isKept ? "new definition is broken; the last good one stays in use" : "agent definition can't be read")
-      keep(reading, id, for: Self.doubt, asked)
+      keep(reading, number, id, for: Self.doubt)
       return reading.agent
     }
   }
 
   /// What is kept of this agent, or of all, may be old: the next look finds out.
   func invalidate(_ id: String?) {
-    invalidations += 1
+    doubted = readings
     known.doubt(id, at: now())
   }
 
@@ -99,9 +104,12 @@ actor DefinitionCache {
     return (Reading(agent: .defined(agent.definition), files: agent.files), agent.definition.cacheTTL)
   }
 
-  /// - Parameter asked: how many invalidations there had been when it was asked for.
-  private func keep(_ reading: Reading, _ id: String, for time: Duration, _ asked: Int) {
-    known.keep(reading, id, until: invalidations == asked ? now() + time : now())
+  /// Keeps what the reading of this number found, unless one that began later has found something already.
+  private func keep(_ reading: Reading, _ number: Int, _ id: String, for time: Duration) {
+    if let last = known.last(id), last.number > number { return }
+    var reading = reading
+    reading.number = number
+    known.keep(reading, id, until: number > doubted ? now() + time : now())
   }
 
   /// The list could not be read.

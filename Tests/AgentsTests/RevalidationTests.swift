@@ -163,7 +163,7 @@ private let files = [
       var now = ContinuousClock.now
       var reported = 0
       /// What happens while a reading is under way.
-      var meanwhile: (@Sendable () -> Void)?
+      var meanwhile: (@Sendable () async throws -> Void)?
     }
     let state = Mutex(State())
     func list() async throws -> [String] { ["test-agent"] }
@@ -177,10 +177,11 @@ private let files = [
         agent.files = [DefinitionFile(path: "f", version: .tag("\(state.number)"))]
         return agent
       }
-      state.withLock { state in
+      let meanwhile = state.withLock { state in
         defer { state.meanwhile = nil }
         return state.meanwhile
-      }?()
+      }
+      try await meanwhile?()
       return agent
     }
     func load(_ agentID: String, unless known: [DefinitionFile]) async throws -> LoadedAgent? {
@@ -245,6 +246,37 @@ private let files = [
     #expect(try await prompt(cache) == "2")
     #expect(try await prompt(cache) == "2")
     #expect(source.state.withLock { $0.reads } == 2)
+  }
+
+  /// Two readings at once: the one that began first ends last.
+  @Test func aSlowReadingDoesNotReplaceANewerOne() async throws {
+    let (source, cache) = make()
+    func overtake(_ change: @escaping @Sendable (inout Numbered.State) -> Void) {
+      source.state.withLock { state in
+        state.meanwhile = {
+          source.state.withLock { change(&$0) }
+          _ = try? await cache.load("test-agent")
+        }
+      }
+    }
+    overtake { $0.number = 2 }
+    #expect(try await prompt(cache) == "1")
+    #expect(try await prompt(cache) == "2")
+    #expect(source.state.withLock { $0.reads } == 2)
+    // One that found that the agent is gone: what the slow one brings is asked for again.
+    source.state.withLock { state in
+      state.now += .seconds(60)
+      state.number = 3
+    }
+    overtake { $0.failure = .noSuchAgent(id: "test-agent", place: "here") }
+    #expect(try await prompt(cache) == "3")
+    await #expect(throws: DefinitionError.self) { try await prompt(cache) }
+    // The control: without another it is kept.
+    source.state.withLock { $0.failure = nil }
+    #expect(try await prompt(cache) == "3")
+    let reads = source.state.withLock { $0.reads }
+    #expect(try await prompt(cache) == "3")
+    #expect(source.state.withLock { $0.reads } == reads)
   }
 
   @Test func aBrokenSuccessorLeavesTheLastGoodOneAlsoAfterAnInvalidation() async throws {

@@ -13,6 +13,8 @@ import Testing
       var agents: [String: (communities: [String], isBroken: Bool)] = [:]
       var reads = 0
       var now = ContinuousClock.now
+      /// What happens while a reading is under way.
+      var meanwhile: (@Sendable () async -> Void)?
     }
     let state = Mutex(State())
     func set(_ id: String, _ words: [String], broken: Bool = false) {
@@ -22,7 +24,7 @@ import Testing
     var reads: Int { state.withLock { $0.reads } }
     func list() async throws -> [String] { state.withLock { $0.agents.keys.sorted() } }
     func load(_ agentID: String) async throws -> LoadedAgent {
-      try state.withLock { state in
+      let (loaded, meanwhile) = try state.withLock { state in
         guard let agent = state.agents[agentID] else {
           throw DefinitionError.noSuchAgent(id: agentID, place: "here")
         }
@@ -33,8 +35,11 @@ import Testing
         definition.cacheTTL = .seconds(300)
         var loaded = LoadedAgent(definition: definition, systemPrompt: "", skills: [])
         loaded.files = [DefinitionFile(path: "f", version: .tag(agent.communities.joined()))]
-        return loaded
+        defer { state.meanwhile = nil }
+        return (loaded, state.meanwhile)
       }
+      await meanwhile?()
+      return loaded
     }
     func load(_ agentID: String, unless known: [DefinitionFile]) async throws -> LoadedAgent? {
       let agent = state.withLock { $0.agents[agentID] }
@@ -66,6 +71,21 @@ import Testing
     source.pass(.seconds(299))
     #expect(await word(cache.agent("a")) == "one")
     source.pass(.seconds(1))
+    #expect(await word(cache.agent("a")) == "two")
+    #expect(source.reads == 2)
+  }
+
+  /// Two readings at once: the one that began first ends last.
+  @Test func aSlowReadingDoesNotReplaceANewerOne() async {
+    let cache = cache
+    source.set("a", ["one"])
+    source.state.withLock { state in
+      state.meanwhile = { [source] in
+        source.set("a", ["two"])
+        _ = await cache.agent("a")
+      }
+    }
+    #expect(await word(cache.agent("a")) == "one")
     #expect(await word(cache.agent("a")) == "two")
     #expect(source.reads == 2)
   }
