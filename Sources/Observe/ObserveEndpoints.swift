@@ -45,7 +45,9 @@ public struct ObserveEndpoints: Sendable {
     { request in
       await answer(request)
         ?? .failure(
-          404, code: "not_found", message: "there is nothing at \(request.path); see /metrics, /healthz, /readyz")
+          404, code: "not_found",
+          message: "there is nothing at \(request.path); see /metrics, /healthz, /readyz"
+            + (cache == nil ? "" : ", POST \(CacheEndpoint.path)"))
     }
   }
 }

@@ -10,7 +10,9 @@ import Observe
 struct DaemonOptions: ParsableArguments {
   @Option(help: "Become this user (name or number) for good, without capabilities, before anything is served.")
   var runAs: String?
-  @Option(help: "Serve /metrics, /healthz and /readyz here: host:port or unix:/path.") var metrics: String?
+  @Option(
+    help: "Serve /metrics, /healthz, /readyz and POST /api/v1/cache/invalidate here: host:port or unix:/path.")
+  var metrics: String?
   @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: Logger.Level?
   /// The parent that started us: when it ends, so do we.
   @Option(help: .hidden) var dieWith: pid_t?

@@ -17,8 +17,10 @@ struct AgentsInvalidate: ParsableCommand {
       wrong leaves the last good one in use: the daemons' logs say so. The daemons are told through Redis; one that is cut off from \
       it takes everything for old when it is back. Activations that run keep the definition that they began with.
 
-      From elsewhere, with the token of the configuration's cache part: \
-      curl -X POST -H "Authorization: Bearer $TOKEN" http://HOST:9101/api/v1/cache/invalidate?agent=NAME
+      The same over HTTP, where a daemon serves its metrics (metrics.* of the configuration: on its own host alone, unless it says \
+      otherwise). FILE, which nobody else may read, has the line "Authorization: Bearer TOKEN", with the token of the \
+      configuration's cache part:
+        curl -X POST -H @FILE 'http://127.0.0.1:9101/api/v1/cache/invalidate?agent=NAME'
 
       Exit code: 0, also where no daemon runs; 1 where Redis can't be asked.
       """)
@@ -58,7 +60,8 @@ extension Daemon {
     _ queue: WorkQueue, _ metrics: Observe.Metrics, _ logger: Logger,
     invalidate: @escaping @Sendable (_ agentID: String?) async -> Void
   ) async {
-    let isDeaf = Mutex(false)
+    // Why they aren't heard; nil while they are.
+    let trouble = Mutex<String?>(nil)
     await queue.hearInvalidations { news in
       switch news {
       case .changed(let agentID):
@@ -66,14 +69,18 @@ extension Daemon {
         await invalidate(agentID)
         metrics.increment("botburrow_invalidations_heard_total", [("reason", "changed")])
       case .listening:
-        if isDeaf.withLock({ $0 }) { logger.notice("invalidations of definitions are heard again; all are looked at") }
-        isDeaf.withLock { $0 = false }
+        let wasDeaf = trouble.withLock { trouble in
+          defer { trouble = nil }
+          return trouble != nil
+        }
+        if wasDeaf { logger.notice("invalidations of definitions are heard again; all are looked at") }
         await invalidate(nil)
         metrics.increment("botburrow_invalidations_heard_total", [("reason", "listening")])
       case .deaf(let error):
-        let isNew = isDeaf.withLock { isDeaf in
-          defer { isDeaf = true }
-          return !isDeaf
+        // One that passed may have hidden another that doesn't.
+        let isNew = trouble.withLock { trouble in
+          defer { trouble = "\(error)" }
+          return trouble != "\(error)"
         }
         if isNew {
           logger.warning("invalidations of definitions aren't heard for now", metadata: ["error": "\(error)"])

@@ -1,6 +1,7 @@
 import HTTPClient
 import JSON
 import Linux
+import Redis
 import Testing
 
 extension Acceptance {
@@ -83,6 +84,33 @@ extension Acceptance {
           #expect(try await daemon.terminate() == .exited(0))
           #expect(!daemon.errors.contains(Self.token))
         }
+      }
+    }
+
+    @Test func eachNewReasonForNotHearingIsLogged() async throws {
+      try await Machine.with(.init()) { machine in
+        let runner = try await machine.runner()
+        func listens(_ times: Double) async throws {
+          try await until("it listens", within: .seconds(20)) {
+            try await machine.metrics("runner")[#"botburrow_invalidations_heard_total{reason="listening"}"#] == times
+          }
+        }
+        try await listens(1)
+        let admin = RedisConnection(machine.redis.url)
+        defer { admin.close() }
+        // Ends the subscription, which passes, and allows no other, which doesn't.
+        _ = try await admin.command(["ACL", "SETUSER", "default", "resetchannels"])
+        try await until("both are told", within: .seconds(20)) {
+          runner.logged("invalidations of definitions aren't heard for now").count == 2
+        }
+        let told = runner.logged("invalidations of definitions aren't heard for now")
+        #expect(told.last?["error"]?.string?.contains("&botburrow:*") == true, "\(told)")
+        _ = try await admin.command(["ACL", "SETUSER", "default", "allchannels"])
+        try await listens(2)
+        // However often it was tried meanwhile.
+        #expect(runner.logged("invalidations of definitions aren't heard for now").count == 2)
+        #expect(runner.logged("invalidations of definitions are heard again; all are looked at").count == 1)
+        #expect(try await runner.terminate() == .exited(0))
       }
     }
 
