@@ -150,7 +150,10 @@ public struct RedisURL: Sendable, Hashable {
     guard !host.isEmpty else { throw RedisURLError("the Redis URL has no host; write redis://host:6379/0") }
     guard let portText else { return (String(host), standard) }
     guard let port = Int(portText), (1...65535).contains(port) else {
-      throw RedisURLError("the Redis URL's port '\(portText)' is not a number from 1 to 65535")
+      // Not shown: it may be a password.
+      throw RedisURLError(
+        "the Redis URL's port is not a number from 1 to 65535; a login stands before the host, as redis://user:password@host"
+      )
     }
     return (String(host), port)
   }
@@ -191,7 +194,10 @@ public struct RedisURL: Sendable, Hashable {
 
   static func database(_ text: Substring) throws(RedisURLError) -> Int {
     guard let number = Int(text), number >= 0 else {
-      throw RedisURLError("the Redis URL's database '\(text)' is not a number of 0 or more")
+      // Not shown: it may be the end of a password.
+      throw RedisURLError(
+        "the Redis URL's database is not a number of 0 or more; a login stands before the host, as redis://user:password@host"
+      )
     }
     return number
   }

@@ -1,8 +1,7 @@
 extension RedisURL {
   /// What follows `redis-sentinel://`.
   init(sentinels text: Substring) throws(RedisURLError) {
-    let question = text.firstIndex(of: "?")
-    let (login, place) = try Self.splitLogin(question.map { text[..<$0] } ?? text)
+    let (login, place, query) = try Self.split(text)
     let parts = place.split(separator: "/", omittingEmptySubsequences: false)
     guard (2...3).contains(parts.count), !parts[1].isEmpty else {
       throw RedisURLError("the Redis URL names no primary; write redis-sentinel://host:26379,host:26379/name/0")
@@ -13,10 +12,24 @@ extension RedisURL {
       hosts.append(Sentinels.Host(host: host, port: port))
     }
     var group = Sentinels(hosts: hosts, name: try Self.decoded(parts[1]))
-    if let question { try Self.read(text[text.index(after: question)...], into: &group) }
+    if let query { try Self.read(query, into: &group) }
     self.init(
       address: .sentinels(group), user: login.user, password: login.password,
       database: parts.count == 3 && !parts[2].isEmpty ? try Self.database(parts[2]) : 0)
+  }
+
+  /// A '?' may be of the login's password, and an '@' of the query's: a query is what begins with one of its names, or comes behind
+  /// the login.
+  private static func split(
+    _ text: Substring
+  ) throws(RedisURLError) -> (login: (user: String?, password: String?), place: Substring, query: Substring?) {
+    if let mark = text.firstRange(of: "?sentinel_") {
+      let (login, place) = try splitLogin(text[..<mark.lowerBound])
+      return (login, place, text[text.index(after: mark.lowerBound)...])
+    }
+    let (login, place) = try splitLogin(text)
+    guard let question = place.firstIndex(of: "?") else { return (login, place, nil) }
+    return (login, place[..<question], place[place.index(after: question)...])
   }
 
   private static func read(_ query: Substring, into group: inout Sentinels) throws(RedisURLError) {

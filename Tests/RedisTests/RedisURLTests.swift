@@ -47,8 +47,14 @@ import Testing
       "the Redis URL's query is not known; redis-sentinel:// takes sentinel_user and sentinel_password"
     ), ("redis-sentinel://a/main?sentinel_user=s", "the Redis URL has a sentinel_user without a sentinel_password"),
     ("redis://", "the Redis URL has no host; write redis://host:6379/0"),
-    ("redis://h:x", "the Redis URL's port 'x' is not a number from 1 to 65535"),
-    ("redis://h/one", "the Redis URL's database 'one' is not a number of 0 or more"),
+    (
+      "redis://h:x",
+      "the Redis URL's port is not a number from 1 to 65535; a login stands before the host, as redis://user:password@host"
+    ),
+    (
+      "redis://h/one",
+      "the Redis URL's database is not a number of 0 or more; a login stands before the host, as redis://user:password@host"
+    ),
     (
       "redis://me@h",
       "the Redis URL has a user without a password; write redis://user:password@host or redis://:password@host"
@@ -62,5 +68,28 @@ import Testing
   ])
   func badOnesSayWhatToWrite(_ text: String, _ message: String) {
     #expect(throws: RedisURLError(message)) { try RedisURL(text) }
+  }
+
+  /// A host that was forgotten, or signs in a password that should have been written otherwise.
+  @Test(arguments: [
+    "redis://default:s3cret/0", "redis://:s3cret", "redis://u:7/s3cret", "redis://h:s3cret:1x", "redis://u:7?s3cret",
+    "redis-sentinel://u:s3cret/main", "redis-sentinel://u:7/main/s3cret", "redis-sentinel://u:s3cret?x@",
+    "redis-sentinel://u:s3cret?x@h", "redis-sentinel://u:a/s3cret?x@h/main/x", "unix:///s?db=s3cret",
+    "redis-sentinel://h/main?sentinel_user=u&s3cret", "redis-sentinel://h/main?sentinel_password=s3cret%",
+  ])
+  func badOnesNeverRepeatAPassword(_ text: String) {
+    let error = #expect(throws: RedisURLError.self) { try RedisURL(text) }
+    #expect(error?.description.contains("s3cret") == false, "\(error?.description ?? "")")
+  }
+
+  @Test func signsInPasswordsOfSentinelsAreTheirs() throws {
+    let hosts = [RedisURL.Sentinels.Host(host: "a", port: 26379)]
+    #expect(
+      try RedisURL("redis-sentinel://:p?s/s@a/main")
+        == RedisURL(address: .sentinels(.init(hosts: hosts, name: "main")), password: "p?s/s"))
+    #expect(
+      try RedisURL("redis-sentinel://:p?s@a/main/1?sentinel_password=x@y?z")
+        == RedisURL(
+          address: .sentinels(.init(hosts: hosts, name: "main", password: "x@y?z")), password: "p?s", database: 1))
   }
 }
