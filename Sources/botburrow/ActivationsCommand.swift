@@ -3,6 +3,7 @@ import Glibc
 import JSON
 import Linux
 import Redis
+import Synchronization
 import Work
 
 /// `botburrow activations`
@@ -19,7 +20,8 @@ struct ActivationsCommand: ParsableCommand {
       of it: done, outbox, retry, dead, queued). What begins and ends within a quarter of a second is not seen. With --json each line \
       is a JSON object. Ctrl-C ends it.
 
-      Exit code: 0, also after Ctrl-C; 1 where Redis can't be asked; 2 where one of the ids doesn't run.
+      Exit code: 0, also after Ctrl-C; 1 where Redis can't be asked; 2 where one of the ids doesn't run \
+      (with --follow: doesn't run at the beginning, and nothing is followed then).
       Examples:
         botburrow activations
         botburrow activations --follow --json | jq -c 'select(.event == "ended") | [.agent_id, .state]'
@@ -36,11 +38,13 @@ struct ActivationsCommand: ParsableCommand {
       if !list.activations.isEmpty { return Table.show(FleetText.rows(list)) }
       if ids.isEmpty { print("nothing runs") }
     }
-    let missing = Set(ids).subtracting(list.activations.map(\.id)).sorted()
-    if !missing.isEmpty {
-      complain("not running: \(QueueText.safe(missing.joined(separator: ", "))); 'botburrow queue show ID' knows more")
-      throw ExitCode(2)
-    }
+    try Self.refuse(list.missing(ids))
+  }
+
+  private static func refuse(_ missing: [String]) throws {
+    guard !missing.isEmpty else { return }
+    complain("not running: \(QueueText.safe(missing.joined(separator: ", "))); 'botburrow queue show ID' knows more")
+    throw ExitCode(2)
   }
 
   private func followChanges() throws {
@@ -50,12 +54,22 @@ struct ActivationsCommand: ParsableCommand {
     defer { queue.close() }
     let follower = Follower(queue: queue, ids: ids, asJSON: options.json)
     let task = Task.detached { try await follower.run() }
+    let missing = Mutex<[String]>([])
     try Daemon.run(signals, stop: { task.cancel() }) {
-      do { try await task.value } catch is CancellationError {
+      do {
+        let found = try await task.value
+        missing.withLock { $0 = found }
+      } catch is CancellationError {
         // Ctrl-C is how it ends.
       }
     }
+    try Self.refuse(missing.withLock { $0 })
   }
+}
+
+extension RunningList {
+  /// Which of these don't run, sorted.
+  fileprivate func missing(_ ids: [String]) -> [String] { Set(ids).subtracting(activations.map(\.id)).sorted() }
 }
 
 /// Prints what changes, until its task is cancelled.
@@ -67,9 +81,12 @@ private struct Follower: Sendable {
   /// An operator's look: nothing tells of changes, and the few of them cost Redis little.
   private static let every = Duration.milliseconds(250)
 
+  /// - Returns: at once those ids that don't run, where there are any; else never, but for a task that was cancelled.
   /// - Throws: `RedisError` where Redis can't be asked at the beginning, `CancellationError` at the end.
-  func run() async throws {
+  func run() async throws -> [String] {
     var known = try await queue.running(ids)
+    let missing = known.missing(ids)
+    guard missing.isEmpty else { return missing }
     for change in known.changes(since: RunningList(now: known.now, activations: [])) { show(change, known.now, nil) }
     var isAway = false
     while !Task.isCancelled {
@@ -84,6 +101,7 @@ private struct Follower: Sendable {
         isAway = true
       }
     }
+    return []
   }
 
   /// One more look, and what changed since the one before.

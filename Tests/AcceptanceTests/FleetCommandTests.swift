@@ -71,6 +71,9 @@ extension Acceptance {
       #expect(activation["tokens"] == 1234)
       #expect(activation["time_limit_seconds"] == 300)
       #expect(try await run(["activations", "x", "y"], server, code: 2).errors.contains("not running: y;"))
+      let followed = try await run(["activations", "x", "y", "--follow"], server, code: 2)
+      #expect(followed.errors.contains("not running: y;"))
+      #expect(followed.output.isEmpty)
 
       server.kill9()
       #expect(try await run(["runners"], server, code: 1).errors.contains("can't be reached"))
