@@ -171,7 +171,7 @@ let package = Package(
     .executableTarget(
       name: "botburrow-failover", dependencies: ["Failover", "JSON", arguments], path: "Tests/FailoverCommand",
       swiftSettings: strict),
-    tests("FailoverTests", ["Failover", "Linux", "Leftovers"]),
+    tests("FailoverTests", ["Failover", "Parts", "Linux", "Leftovers"]),
     // Real daemons of a system under test.
     room("Parts", ["Linux", "JSON", "Observe"], path: "Tests/Parts"),
 
