@@ -82,7 +82,7 @@ import Testing
   }
 
   /// Nothing ends, and nothing comes: as when the peer is gone and something between goes on.
-  @Test func aServerThatIsSilentIsAskedAndFoundDead() async throws {
+  @Test(.timeLimit(.minutes(1))) func aServerThatIsSilentIsAskedAndFoundDead() async throws {
     let server = try await RedisServer()
     let ear = Ear(server.url, channel: "news", commandTimeout: .milliseconds(500), silence: .milliseconds(50))
     #expect(try await ear.next() == .subscribed)
