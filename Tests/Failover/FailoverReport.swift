@@ -49,8 +49,8 @@ package struct FailoverReport: Sendable {
         missed.append("\(blow.rawValue): p99 is \(Self.text(p99)) s, above \(Self.text(bound)) s")
       }
     }
-    // Where nobody tried, nothing was shown.
-    if count(.stopped) > 0 && triedToWrite == 0 {
+    // Where nobody tried, nothing was shown. Whether one is stopped before its last write is chance: a few may all have been too late.
+    if count(.stopped) >= 10 && triedToWrite == 0 {
       missed.append("no leader that was stopped tried to write when it woke, so that refusing was not seen")
     }
     return missed
