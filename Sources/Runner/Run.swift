@@ -60,6 +60,7 @@ extension Activation {
     }
     await gateways.stop()
     await modelGateway.stop()
+    if case .failure = outcome.result { try? await services.time.sleep(services.policy.supervisorsEnd) }
     let sidecars = await tools.stop(now: cancelled.isOpen)
     return Ran(
       result: try? outcome.result.get(),

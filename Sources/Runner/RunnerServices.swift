@@ -105,6 +105,10 @@ public struct RunnerPolicy: Sendable, Hashable {
   /// How long a receipt may take once we had its sandbox ended. A lease that is lost waits as long.
   public var receiptGrace: Duration = .seconds(5)
 
+  /// How long we wait where a sandbox ended without a receipt, its supervisor being gone: the kernel ends it with its supervisor, a moment
+  /// after we hear of that, and until then nobody else may run its agent.
+  public var supervisorsEnd: Duration = .milliseconds(250)
+
   /// How long reading an agent's notes may take; without them it goes on.
   public var recallTimeout: Duration = .seconds(20)
 

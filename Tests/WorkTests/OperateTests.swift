@@ -71,6 +71,17 @@ import Work
     #expect(try await bench.lease().activationID == dead.activationID)
   }
 
+  @Test func theSameNonsenseThreeTimesIsThreeLetters() async throws {
+    let bench = try await Bench()
+    for _ in 0..<3 { try await bench.push("not JSON") }
+    // One claim meets them all, in one and the same millisecond.
+    #expect(try await bench.claim() == .empty)
+    let dead = try await bench.queue.dead()
+    #expect(dead.map(\.raw) == Array(repeating: Array("not JSON".utf8), count: 3))
+    #expect(Set(dead.map(\.id)).count == 3)
+    #expect(try await bench.queue.status().dead == 3)
+  }
+
   @Test func theUnreadableStaysDead() async throws {
     let bench = try await Bench()
     try await bench.push("not JSON")

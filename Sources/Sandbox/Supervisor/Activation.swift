@@ -107,14 +107,17 @@ final class Activation: Sendable {
         try Faults.point("watch")
         readable = try waitReadable(sources, timeout: max(.zero, end - ContinuousClock.now))
       } catch { throw SetupFailure(error) }
-      // What PID 1 says comes first: a program that ended just now ended by itself.
-      if readable[0] {
+      // What PID 1 says comes first: a program that ended just now ended by itself. Before there is one, its client's word does, for
+      // it may put the term off.
+      if readable[0], isReady || !readable[1] {
         switch try sandbox.hear() {
         case .launched: sandbox.inspectBirth()
         case .hasIDs:
           try sandbox.mapMounts()
           try sandbox.order(ORDER_MOUNTS_MAPPED)
         case .ready:
+          // Its client may have stood still meanwhile, and somebody else run the same agent now.
+          if let term, BootTime.now >= term { return .lapsed }
           isReady = true
           do throws(SetupFailure) {
             try sandbox.inspect()

@@ -239,7 +239,15 @@ end
 -- the others' records stay as they are, and are found by 'merged'.
 local function bury(id, raw, pool, agent, attempt, reason, now, record)
   local dead_id = id
-  if dead_id == '' then dead_id = 'unreadable-' .. ms(now) .. '-' .. redis.sha1hex(raw) end
+  if dead_id == '' then
+    dead_id = 'unreadable-' .. ms(now) .. '-' .. redis.sha1hex(raw)
+    -- The same bytes more than once in one claim are as many letters.
+    local first, copies = dead_id, 0
+    while redis.call('EXISTS', DEAD .. ':' .. dead_id) == 1 do
+      copies = copies + 1
+      dead_id = first .. '-' .. copies
+    end
+  end
   if redis.call('EXISTS', DEAD .. ':' .. dead_id) == 0 then redis.call('LPUSH', DEAD, dead_id) end
   redis.call('HSET', DEAD .. ':' .. dead_id, 'reason', reason, 'raw', raw, 'pool', pool, 'agent', agent,
     'attempt', attempt, 'time', ms(now))
