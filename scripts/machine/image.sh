@@ -26,6 +26,8 @@ chroot "$tree" systemctl -q mask apt-daily.timer apt-daily-upgrade.timer dpkg-db
   e2scrub_reap.service fstrim.timer getty@tty1.service serial-getty@ttyS0.service systemd-pstore.service \
   systemd-networkd.service
 chroot "$tree" systemctl -q disable redis-server
+# As an operator is told to: doctor looks.
+sed -i 's/^appendonly no$/appendonly yes/' "$tree/etc/redis/redis.conf"
 # A fixed identity, else the first boot makes one and presets every unit.
 echo 0123456789abcdef0123456789abcdef >"$tree/etc/machine-id"
 echo machine >"$tree/etc/hostname"
