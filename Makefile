@@ -18,7 +18,7 @@ TOOLS ?= /opt/botburrow/tools
 TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" BOTBURROW_TEST_CLIENTS="$$(scripts/test-clients.sh)" swift test --skip-build --disable-xctest
 # Suites that keep every core busy: after the others, of which some watch the clock. And what needs low descriptor numbers,
 # which hundreds of connections of other tests take.
-HEAVY := Spawned.descriptors|HostileTests|ShortChaosTests|ShortFailoverTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
+HEAVY := Spawned.descriptors|HostileTests|ShortChaosTests|ShortFailoverTests|SentinelTests|ClockTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
 # Where 'make hostile' writes its table; empty: nowhere.
 TABLE ?= docs/security.md
 RELEASE := .build/release

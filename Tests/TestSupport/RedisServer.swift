@@ -134,7 +134,8 @@ public final class RedisServer: Sendable {
   private func waitUntilItAnswers() async throws {
     let connection = RedisConnection(url, backoff: Backoff(first: .milliseconds(5), last: .milliseconds(20)))
     defer { connection.close() }
-    for _ in 0..<1000 {
+    let limit = ContinuousClock.now + .seconds(60)
+    while ContinuousClock.now < limit {
       do throws(RedisError) {
         _ = try await connection.command(["PING"])
         return
@@ -144,7 +145,7 @@ public final class RedisServer: Sendable {
         guard error.isTransient else { throw error }
       }
     }
-    throw TestServerError("redis-server did not answer within seconds; see \(directory)/log")
+    throw TestServerError("redis-server did not answer within a minute; see \(directory)/log")
   }
 
   /// kill -9: nothing is flushed, nothing is said.
