@@ -11,6 +11,9 @@ public final class FakeClock: Sendable {
     return access(path, R_OK) == 0 ? path : nil
   }()
 
+  /// Why a test that needs it is skipped.
+  public static let missing = "needs libfaketime, of Debian's package faketime"
+
   /// A clock that is right, so far.
   public init() throws {
     var template = Array("/tmp/botburrow-clock-XXXXXX".utf8CString)
@@ -41,7 +44,7 @@ public final class FakeClock: Sendable {
   /// - Parameter usesJemalloc: as redis-server does, which asks for the time before libfaketime is ready to be asked: glibc's own
   ///   allocator takes its place.
   public func environment(usesJemalloc: Bool = false) throws -> [String: String] {
-    guard let library = Self.library else { throw TestServerError("libfaketime isn't installed (package faketime)") }
+    guard let library = Self.library else { throw TestServerError(Self.missing) }
     return [
       "LD_PRELOAD": usesJemalloc ? "\(library):/lib/x86_64-linux-gnu/libc.so.6" : library,
       "FAKETIME_TIMESTAMP_FILE": file, "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1",
