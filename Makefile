@@ -16,9 +16,11 @@ PREFIX ?= /usr/local
 # Where agents' tools are; shipped profiles show this one inside.
 TOOLS ?= /opt/botburrow/tools
 TESTS = BOTBURROW_TEST_PYTHON="$$(scripts/test-python.sh)" BOTBURROW_TEST_CLIENTS="$$(scripts/test-clients.sh)" swift test --skip-build --disable-xctest
-# Suites that keep every core busy: after the others, of which some watch the clock. And what needs low descriptor numbers,
-# which hundreds of connections of other tests take.
-HEAVY := Spawned.descriptors|HostileTests|ShortChaosTests|ShortFailoverTests|SentinelTests|ClockTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests
+# At most so many tests at a time: what watches the clock shall not wait for a hundred others.
+WIDTH := --experimental-maximum-parallelization-width 8
+# Suites that keep every core busy or would be late beside others: after the others, of which some watch the clock. And what
+# needs low descriptor numbers, which hundreds of connections of other tests take.
+HEAVY := Spawned.descriptors|HostileTests|ShortChaosTests|ShortFailoverTests|SentinelTests|ClockTests|[.]TermTests|FaultTests|SoakTests|LearnTests|WorkspaceTests|ImageRootTests|DenialTests|WorkspaceStoreTests|aRequestOf32MegabytesPasses
 # Where 'make hostile' writes its table; empty: nowhere.
 TABLE ?= docs/security.md
 RELEASE := .build/release
@@ -41,7 +43,7 @@ demo: deps release ## build, run the whole system, have two agents answer a ment
 
 test: deps test-deps lint ## run every test (as root; what needs root or a cgroup controller is skipped otherwise)
 	swift build --build-tests
-	$(TESTS) --skip '$(HEAVY)'
+	$(TESTS) $(WIDTH) --skip '$(HEAVY)'
 	$(TESTS) --no-parallel --filter '$(HEAVY)'
 	@server="$$(scripts/test-valkey.sh)"; if [ -n "$$server" ]; then \
 	  echo "the queue's tests against $$("$$server" --version)"; \

@@ -95,8 +95,10 @@ extension WorkQueue {
   }
 
   /// Takes a runner process off the list, because it ends in order.
-  public func unregister(_ runnerID: String) async throws(RedisError) {
-    _ = try await connection.script(Scripts.runnerGone, arguments: [RedisArgument(runnerID)])
+  /// - Returns: false where it was not on it.
+  @discardableResult
+  public func unregister(_ runnerID: String) async throws(RedisError) -> Bool {
+    try await connection.script(Scripts.runnerGone, arguments: [RedisArgument(runnerID)]).integer == 1
   }
 
   /// Runner processes that are there, and those that were lost within the last ten minutes.

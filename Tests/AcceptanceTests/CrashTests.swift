@@ -22,7 +22,7 @@ extension Acceptance {
       #expect(try await machine.redisCLI(["LLEN", "botburrow:dead"]) == "0")
     }
 
-    private func gone(_ namespaces: Set<UInt64>) async throws {
+    private func gone(_ namespaces: Namespaces) async throws {
       try await until("the sandbox's end", within: .seconds(1)) { Processes.inNamespaces(namespaces).isEmpty }
     }
 

@@ -300,12 +300,11 @@ final class Machine: Sendable {
   }
 
   /// Waits for the agent of a sandbox and says which namespaces are its own.
-  func liveSandbox() async throws -> (pid: pid_t, namespaces: Set<UInt64>) {
-    let host = Set(namespaceIDs(pid: "self").values)
-    return try await eventually("an agent in its sandbox", within: .seconds(10)) {
+  func liveSandbox() async throws -> (pid: pid_t, namespaces: Namespaces) {
+    try await eventually("an agent in its sandbox", within: .seconds(10)) {
       guard let pid = agents.first else { return nil }
-      let own = Set(namespaceIDs(pid: "\(pid)").values).subtracting(host)
-      return own.count >= 7 ? (pid, own) : nil
+      let own = Namespaces(of: [pid])
+      return own.all.count >= 7 && own.ofProcesses.count == 1 ? (pid, own) : nil
     }
   }
 }

@@ -34,8 +34,32 @@ enum Processes {
     children(of: pid).flatMap { [$0] + descendants(of: $0) }
   }
 
-  /// Those in any of these namespaces, given by inode.
-  static func inNamespaces(_ inodes: Set<UInt64>) -> [pid_t] {
-    all.filter { lives($0) && !inodes.isDisjoint(with: namespaceIDs(pid: "\($0)").values) }
+  /// Those in process namespaces of these.
+  static func inNamespaces(_ namespaces: Namespaces) -> [pid_t] {
+    all.filter { pid in
+      namespaceIDs(pid: "\(pid)", ["pid"]).values.contains(where: namespaces.ofProcesses.keys.contains) && lives(pid)
+    }
+  }
+}
+
+/// Namespaces that are not this process's own, to be looked for after their end.
+struct Namespaces {
+  /// By inode.
+  let all: Set<UInt64>
+  /// Held open by inode: the kernel would give the number of one that ended to the next sandbox of another test.
+  let ofProcesses: [UInt64: Descriptor]
+
+  init(of pids: [pid_t]) {
+    all = Set(pids.flatMap { namespaceIDs(pid: "\($0)").values }).subtracting(namespaceIDs(pid: "self").values)
+    var held: [UInt64: Descriptor] = [:]
+    for pid in pids {
+      var status = stat()
+      // One that ended meanwhile has none.
+      guard let descriptor = try? Descriptor.open("/proc/\(pid)/ns/pid"), fstat(descriptor.number, &status) == 0,
+        all.contains(UInt64(status.st_ino))
+      else { continue }
+      held[UInt64(status.st_ino)] = descriptor
+    }
+    ofProcesses = held
   }
 }

@@ -49,16 +49,13 @@ struct Up {
   /// Everything of it that the host can see.
   struct Traces {
     var processes: [pid_t]
-    var namespaces: Set<UInt64>
+    var namespaces: Namespaces
     var supervisor: pid_t
   }
 
   func traces() throws -> Traces {
-    let host = Set(namespaceIDs(pid: "self").values)
     let processes = Processes.descendants(of: program.pid)
-    let namespaces = processes.flatMap { namespaceIDs(pid: "\($0)").values }
-    return Traces(
-      processes: processes, namespaces: Set(namespaces).subtracting(host), supervisor: try child("supervisor"))
+    return Traces(processes: processes, namespaces: Namespaces(of: processes), supervisor: try child("supervisor"))
   }
 
   /// What is left of them.
@@ -67,7 +64,7 @@ struct Up {
     left += Processes.naming(directory).map { "process \($0) \(Processes.commandLine($0))" }
     left += Processes.inNamespaces(traces.namespaces).map { "process \($0) in a namespace" }
     let mounts = (try? readFile("/proc/self/mountinfo", limit: 1 << 22)) ?? ""
-    left += traces.namespaces.filter { mounts.contains("[\($0)]") }.map { "namespace \($0) is mounted" }
+    left += traces.namespaces.all.filter { mounts.contains("[\($0)]") }.map { "namespace \($0) is mounted" }
     left += Self.groups("/sys/fs/cgroup", named: "botburrow-\(traces.supervisor)", depth: 4)
     return left
   }
@@ -129,7 +126,8 @@ extension Acceptance {
       try await until("the sleeper's sandbox", within: .seconds(10)) { up.agentRuns(folder.mark) }
       let traces = try up.traces()
       #expect(traces.processes.count >= 8)
-      #expect(traces.namespaces.count > 7)
+      #expect(traces.namespaces.all.count > 7)
+      #expect(!Processes.inNamespaces(traces.namespaces).isEmpty)
       #expect(try await up.program.terminate(within: .seconds(20)) == .exited(0))
       #expect(up.left(traces) == [])
       #expect(access(up.directory, F_OK) != 0)

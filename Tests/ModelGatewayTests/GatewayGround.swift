@@ -72,7 +72,7 @@ final class GatewayGround: Sendable {
       HTTPRequest(
         method: "POST", url: url + (path ?? Self.paths[dialect] ?? ""),
         headers: [bearer ? ("Authorization", "Bearer \(token)") : ("x-api-key", token)],
-        body: Array(JSONValue.object(body).compactText.utf8)))
+        body: Array(JSONValue.object(body).compactText.utf8), timeout: .seconds(300)))
   }
 
   func stop() async {

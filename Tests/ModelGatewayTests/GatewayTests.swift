@@ -196,7 +196,8 @@ import Testing
     for _ in 0..<9 { #expect(try await ground.send().status == 502) }
     let resting = try await ground.send()
     #expect(resting.status == 529)
-    #expect(resting.header("retry-after") == "30")
+    // It rests for 30 s, of which some may have passed on a busy machine.
+    #expect((1...30).contains(Int(resting.header("retry-after") ?? "") ?? 0))
     // Whose own failures they were is told those; another activation, that its provider is left alone.
     #expect(ground.session.verdict == .unreachable)
     let other = ModelSession(
@@ -260,7 +261,7 @@ import Testing
 
   @Test func aFirstByteIsNotHeldBack() async throws {
     var turn = Scenario.Turn("a b c d")
-    turn.between = .seconds(10)
+    turn.between = .seconds(60)
     let ground = try await GatewayGround(Scenario([turn]))
     let body = GatewayGround.body(.openAIChat, streams: true)
     let started = ContinuousClock.now
@@ -270,7 +271,7 @@ import Testing
         body: Array(JSONValue.object(body).compactText.utf8)))
     let first = try await answer.body.next()
     #expect(first != nil)
-    #expect(started.duration(to: .now) < .seconds(10))
+    #expect(started.duration(to: .now) < .seconds(60))
     answer.body.cancel()
     await ground.stop()
   }

@@ -199,8 +199,8 @@ struct RegistrationTests {
     let task = Task { await service.run() }
     func state() async throws -> RunnerState? { try await queue.runners().runners.first?.state }
     try await running.until("it is there") { try await state() == .serving }
-    try await queue.unregister("r")
-    #expect(try await state() == nil)
+    // Looked for afterwards it might be back already.
+    #expect(try await queue.unregister("r"))
     try await running.until("it is back") { try await state() == .serving }
     // Killed, as far as anybody can tell.
     queue.close()

@@ -29,7 +29,7 @@ struct ClockTests {
   @Test func anHourForwardWorkMayRunAgainAndAnswersStaySingle() async throws {
     let ground = try await Ground()
     let bench = ground.bench
-    let leader = Leader(bench.queue, nonce: "one")
+    let leader = bench.leader()
     let fence = try #require(try await leader.campaign())
     for id in ["x", "told"] {
       try await bench.push(#"{"agent_id":"\#(id)","activation_id":"\#(id)","notification_ids":["n-\#(id)"]}"#)

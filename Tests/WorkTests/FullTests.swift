@@ -21,7 +21,7 @@ import Work
 
   @Test func whatBringsWorkIsRefusedWholeAndTakenLater() async throws {
     let bench = try await Bench(server: ["--enable-debug-command", "yes"])
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     #expect(try await bench.queue.scheduleNew([("old", 1)], fence: fence))
     try await bench.push(#"{"agent_id":"d","activation_id":"dead"}"#)
     try await bench.queue.finish(try await bench.lease(), .dead(reason: "x"))
@@ -66,7 +66,7 @@ import Work
 
   @Test func whatRunsGoesOnAndEndsAndMakesRoom() async throws {
     let bench = try await Bench(lease: .seconds(2))
-    let leader = Leader(bench.queue, nonce: "one")
+    let leader = bench.leader()
     let fence = try #require(try await leader.campaign())
     for name in ["run", "drop", "fail", "rest"] {
       try await bench.push(#"{"agent_id":"\#(name)","activation_id":"\#(name)","notification_ids":["n-\#(name)"]}"#)
@@ -76,7 +76,7 @@ import Work
     // The leader leads on, and where it doesn't another may.
     #expect(try await leader.campaign() == fence)
     try await leader.resign()
-    #expect(try await Leader(bench.queue, nonce: "two").campaign()?.value == "2:two")
+    #expect(try await bench.leader("two").campaign()?.value == "2:two")
     // The heartbeat, the ledger, the outbox with its steps, the end.
     #expect(try await bench.queue.beat(run))
     #expect(try await bench.queue.beginEffect("run-1", body: [1], lease: run) == .new)

@@ -46,7 +46,7 @@ import Work
 
   @Test func whoDidNotExploreIsLookedAtAgain() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     let ids = ["a", "b", "c"]
     #expect(try await bench.queue.noteQuiet(ids.map { ($0, 99_999_999_999) }, fence: fence))
     #expect(try await bench.queue.unscheduled(ids) == [])

@@ -141,7 +141,7 @@ import Work
     for index in 0..<3 { try await bench.push(#"{"agent_id":"a\#(index)"}"#) }
     let lease = try await bench.lease()
     let waiter = Bench.queue(bench.server)
-    let waiting = Task { try await waiter.wait(after: .empty, pools: [.exploration], atMost: .seconds(60)) }
+    let waiting = Task { try await waiter.wait(after: .empty, pools: [.exploration], atMost: .seconds(300)) }
     try await bench.blockedClients(1)
     bench.server.kill9()
     let error = await #expect(throws: RedisError.self) { try await waiting.value }
@@ -196,7 +196,7 @@ import Work
 @Suite struct WaitTests {
   @Test func aPushWakesWhoeverWaits() async throws {
     let bench = try await Bench()
-    let waiting = Task { try await bench.queue.wait(after: .empty, pools: Pool.hybrid.served, atMost: .seconds(60)) }
+    let waiting = Task { try await bench.queue.wait(after: .empty, pools: Pool.hybrid.served, atMost: .seconds(300)) }
     try await bench.blockedClients(3)
     try await bench.push(#"{"agent_id":"a"}"#, .exploration)
     #expect(try await waiting.value)
@@ -215,11 +215,11 @@ import Work
 
   @Test func aPlainConsumerBesideOursGetsItsTurn() async throws {
     let bench = try await Bench()
-    let ours = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(60)) }
+    let ours = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(300)) }
     try await bench.blockedClients(1)
     let peer = RedisConnection(bench.server.url)
     let theirs = Task {
-      try await peer.blockingCommand(["BRPOP", RedisArgument(Pool.notification.list), "60"], wait: .seconds(60))
+      try await peer.blockingCommand(["BRPOP", RedisArgument(Pool.notification.list), "300"], wait: .seconds(300))
     }
     try await bench.blockedClients(2)
     try await bench.push(#"{"agent_id":"a"}"#)
@@ -231,14 +231,14 @@ import Work
 
   @Test func cancellingEndsTheWaitAtOnceAndItMayBeginAgain() async throws {
     let bench = try await Bench()
-    let waiting = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(60)) }
+    let waiting = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(300)) }
     try await bench.blockedClients(1)
     let start = ContinuousClock.now
     waiting.cancel()
     let error = await #expect(throws: RedisError.self) { try await waiting.value }
     #expect(error?.kind == .cancelled)
     #expect(ContinuousClock.now - start < .seconds(30))
-    let again = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(60)) }
+    let again = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(300)) }
     try await bench.push(#"{"agent_id":"a"}"#)
     #expect(try await again.value)
   }
@@ -249,7 +249,7 @@ import Work
     let lease = try await bench.lease()
     #expect(try await bench.claim(runner: "r2", globalCap: 1) == .full)
     let other = Bench.queue(bench.server)
-    let waiting = Task { try await other.wait(after: .full, pools: [.notification], atMost: .seconds(60)) }
+    let waiting = Task { try await other.wait(after: .full, pools: [.notification], atMost: .seconds(300)) }
     try await bench.blockedClients(1)
     try await bench.queue.finish(lease, .done)
     #expect(try await waiting.value)
@@ -264,7 +264,7 @@ import Work
 
   @Test func closingEndsTheWait() async throws {
     let bench = try await Bench()
-    let waiting = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(60)) }
+    let waiting = Task { try await bench.queue.wait(after: .empty, pools: [.notification], atMost: .seconds(300)) }
     try await bench.blockedClients(1)
     bench.queue.close()
     let error = await #expect(throws: RedisError.self) { try await waiting.value }

@@ -24,7 +24,7 @@ import Work
 
   @Test func anAgentPausedForLongExploresOnce() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     let one = LeaderTests.item("x", task: .exploration)
     #expect(try await bench.queue.enqueue(one, pool: .exploration, fence: fence) == .queued)
     try await bench.queue.pause(.agents(["a"]))
@@ -212,7 +212,7 @@ import Work
 
   @Test func aPausedAgentIsNotExploredAndComesBackAsStaleAsItWas() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     #expect(
       try await bench.queue.scheduleNew([("paused", 1000), ("late", 2000), ("other", 3000)], fence: fence))
     try await bench.queue.pause(.agents(["paused", "unseen"]))

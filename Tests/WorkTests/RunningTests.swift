@@ -106,7 +106,7 @@ import Work
   @Test("each thing is told once when it begins and once when it is over, whoever leads")
   func once() async throws {
     let bench = try await Bench()
-    let one = Leader(bench.queue, nonce: "one")
+    let one = bench.leader()
     let fence = try #require(try await one.campaign())
     #expect(try await bench.queue.noteAlerts([], fence: fence) == AlertNews(begun: [], over: []))
     let wrong: [(key: String, patience: Duration)] = [("stuck:x", .zero), ("slow:x", .zero)]
@@ -114,7 +114,7 @@ import Work
     #expect(try await bench.queue.noteAlerts(wrong, fence: fence) == AlertNews(begun: [], over: []))
 
     try await one.resign()
-    let next = try #require(try await Leader(bench.queue, nonce: "next").campaign())
+    let next = try #require(try await bench.leader("next").campaign())
     // It knows what the one before it told; that one tells nothing any more.
     #expect(try await bench.queue.noteAlerts([], fence: fence) == nil)
     let news = try #require(try await bench.queue.noteAlerts([wrong[0]], fence: next))
@@ -130,7 +130,7 @@ import Work
   @Test("what is over before its time was never told")
   func patience() async throws {
     let bench = try await Bench()
-    let fence = try #require(try await Leader(bench.queue).campaign())
+    let fence = try #require(try await bench.leader().campaign())
     let wrong: [(key: String, patience: Duration)] = [("unserved:hybrid", .seconds(30))]
     let nothing = AlertNews(begun: [], over: [])
     #expect(try await bench.queue.noteAlerts(wrong, fence: fence) == nothing)
