@@ -20,9 +20,9 @@ public final class CoordinatorService: Sendable {
     public var leaderTTL: Duration = .seconds(10)
     /// How often one that does not lead tries to; sooner when a leader gives the lock up.
     public var campaignInterval: Duration = .seconds(1)
-    /// How often expired leases are looked for and gauges are set.
-    public var maintenanceInterval: Duration = .seconds(1)
-    /// How often runners and activations are looked at.
+    /// How often expired leases are looked for.
+    public var maintenanceInterval: Duration = .seconds(2)
+    /// How often the queue, runners and activations are looked at and gauges are set.
     public var watchInterval: Duration = .seconds(5)
     /// How often the staleness schedule is looked at.
     public var stalenessInterval: Duration = .seconds(10)
@@ -206,34 +206,12 @@ public final class CoordinatorService: Sendable {
               "expired": "\(recovery.expired)", "retried": "\(recovery.retried)", "dead": "\(recovery.dead)",
             ])
         }
-        show(try await queue.status())
         redisAnswered()
       } catch {
         redisFailed(error)
       }
       await pause(timing.maintenanceInterval)
     }
-  }
-
-  private func show(_ status: WorkStatus) {
-    for (pool, part) in status.pools {
-      metrics.set("botburrow_runner_queue_depth", [("pool", pool.rawValue)], to: Double(part.queued))
-      metrics.set("botburrow_leased", [("pool", pool.rawValue)], to: Double(part.leased))
-      metrics.set(
-        "botburrow_paused", [("pool", pool.rawValue)], to: status.isPaused || part.isPaused ? 1 : 0)
-      let slots = (configuration.runners[pool.rawValue] ?? Configuration.RunnerPool()).maxActivations
-      metrics.set("botburrow_wanted_runners", [("pool", pool.rawValue)], to: Double(part.wantedRunners(slots: slots)))
-    }
-    metrics.set("botburrow_paused_agents", to: Double(status.pausedAgents))
-    metrics.set("botburrow_paused_runners", to: Double(status.pausedRunners))
-    metrics.set("botburrow_parked", to: Double(status.parked))
-    metrics.set("botburrow_resting_agents", to: Double(status.resting))
-    metrics.set("botburrow_trial_agents", to: Double(status.onTrial))
-    metrics.set("botburrow_retries", to: Double(status.retries))
-    metrics.set("botburrow_dead_letters", to: Double(status.dead))
-    metrics.set("botburrow_outbox_waiting", to: Double(status.outbox))
-    metrics.set("botburrow_outbox_oldest_seconds", to: status.outboxAge)
-    metrics.set("botburrow_staleness_debt", to: Double(status.stalenessDebt))
   }
 
   // MARK: Trouble

@@ -8,6 +8,8 @@ extension CoordinatorService {
   func explore(_ fence: Fence) async throws {
     let started = ContinuousClock.now
     defer { metrics.set("botburrow_staleness_tick_seconds", to: started.duration(to: .now) / .seconds(1)) }
+    // Nobody is overdue, as mostly.
+    if try await queue.upcoming(1, ahead: .zero).isEmpty { return }
     let status = try await queue.status()
     var rooms = try await self.rooms(status)
     let room = explorationRoom(

@@ -1,3 +1,4 @@
+import Configuration
 import Logging
 import Redis
 import Work
@@ -9,7 +10,9 @@ extension CoordinatorService {
     metrics.increment("botburrow_lost_runners_total", by: 0)
     while !Task.isCancelled {
       do throws(RedisError) {
-        let fleet = try await self.fleet()
+        let status = try await queue.status()
+        show(status)
+        let fleet = try await self.fleet(status)
         let found = alerts(fleet, stuckAfter: configuration.coordinator.stuckAfter / .seconds(1))
         show(fleet, found)
         if let fence = leader.fence { try await tell(found, fence) }
@@ -20,14 +23,34 @@ extension CoordinatorService {
     }
   }
 
-  private func fleet() async throws(RedisError) -> Fleet {
-    let status = try await queue.status()
+  private func fleet(_ status: WorkStatus) async throws(RedisError) -> Fleet {
     let runners = try await queue.runners()
     let running = try await queue.running()
     let open = status.isPaused ? [:] : status.pools.filter { !$0.value.isPaused }
     return Fleet(
       now: running.now, runners: runners.runners, activations: running.activations,
       waiting: open.mapValues(\.queued))
+  }
+
+  private func show(_ status: WorkStatus) {
+    for (pool, part) in status.pools {
+      metrics.set("botburrow_runner_queue_depth", [("pool", pool.rawValue)], to: Double(part.queued))
+      metrics.set("botburrow_leased", [("pool", pool.rawValue)], to: Double(part.leased))
+      metrics.set(
+        "botburrow_paused", [("pool", pool.rawValue)], to: status.isPaused || part.isPaused ? 1 : 0)
+      let slots = (configuration.runners[pool.rawValue] ?? Configuration.RunnerPool()).maxActivations
+      metrics.set("botburrow_wanted_runners", [("pool", pool.rawValue)], to: Double(part.wantedRunners(slots: slots)))
+    }
+    metrics.set("botburrow_paused_agents", to: Double(status.pausedAgents))
+    metrics.set("botburrow_paused_runners", to: Double(status.pausedRunners))
+    metrics.set("botburrow_parked", to: Double(status.parked))
+    metrics.set("botburrow_resting_agents", to: Double(status.resting))
+    metrics.set("botburrow_trial_agents", to: Double(status.onTrial))
+    metrics.set("botburrow_retries", to: Double(status.retries))
+    metrics.set("botburrow_dead_letters", to: Double(status.dead))
+    metrics.set("botburrow_outbox_waiting", to: Double(status.outbox))
+    metrics.set("botburrow_outbox_oldest_seconds", to: status.outboxAge)
+    metrics.set("botburrow_staleness_debt", to: Double(status.stalenessDebt))
   }
 
   private func show(_ fleet: Fleet, _ found: [Alert]) {

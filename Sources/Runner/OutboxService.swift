@@ -9,6 +9,7 @@ final class OutboxService: Sendable {
   private let services: RunnerServices
   /// How often it looks.
   private let every: Duration
+  private let fleet: Fleet
   /// Deliveries at once.
   private let places = Slots(16)
   private let stopping: Latch
@@ -17,10 +18,11 @@ final class OutboxService: Sendable {
   /// - Parameters:
   ///   - stopping: no more is taken.
   ///   - ending: what is being delivered is given back.
-  init(queue: WorkQueue, services: RunnerServices, every: Duration, stopping: Latch, ending: Latch) {
+  init(queue: WorkQueue, services: RunnerServices, every: Duration, fleet: Fleet, stopping: Latch, ending: Latch) {
     self.queue = queue
     self.services = services
     self.every = every
+    self.fleet = fleet
     self.stopping = stopping
     self.ending = ending
   }
@@ -35,6 +37,7 @@ final class OutboxService: Sendable {
           continue
         }
         let token = ActivationID.random()
+        let every = fleet.share(of: self.every)
         var pause = every
         let asked = services.time.now()
         do throws(RedisError) {

@@ -9,6 +9,7 @@ struct Registration: Sendable {
   let identity: RunnerIdentity
   /// How often it says so.
   let every: Duration
+  let fleet: Fleet
   let time: RunnerTime
   let metrics: Metrics
   let logger: Logger
@@ -20,7 +21,8 @@ struct Registration: Sendable {
     while !over.isOpen, !Task.isCancelled {
       let isStopping = stopping.isOpen
       do throws(RedisError) {
-        try await queue.register(identity, up: started.duration(to: time.now()), isStopping: isStopping)
+        let up = started.duration(to: time.now())
+        fleet.note(runners: try await queue.register(identity, up: up, isStopping: isStopping).runners)
       } catch {
         failed("register", error)
       }

@@ -24,9 +24,9 @@ public final class RunnerService: Sendable {
     public var pid = 0
     /// Of the program, for operators.
     public var version = ""
-    /// How often expired leases and due retries are looked for.
-    public var recoverEvery: Duration = .seconds(2)
-    /// How often the outbox is looked into.
+    /// How often all runners together look for expired leases and due retries.
+    public var recoverEvery: Duration = .seconds(1)
+    /// How often all runners together look into the outbox.
     public var deliverEvery: Duration = .seconds(1)
     /// The longest wait for work before it looks again anyway.
     public var longestWait: Duration = .seconds(30)
@@ -46,6 +46,7 @@ public final class RunnerService: Sendable {
   private let services: RunnerServices
   private let options: Options
   private let slots: Slots
+  private let fleet = Fleet()
   private let running = Mutex(0)
   private let reached = Mutex(false)
   /// No more claims.
@@ -76,7 +77,7 @@ public final class RunnerService: Sendable {
       queue: queue,
       identity: RunnerIdentity(
         id: options.runnerID, pool: options.pool, slots: options.maxActivations, host: options.host, pid: options.pid,
-        version: options.version), every: queue.options.runnerExpiry / 4, time: services.time,
+        version: options.version), every: queue.options.runnerExpiry / 3, fleet: fleet, time: services.time,
       metrics: services.metrics, logger: services.logger)
     let over = Latch()
     async let registered: Void = registration.run(stopping: stopping, over: over)
@@ -89,7 +90,7 @@ public final class RunnerService: Sendable {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.recoverNowAndThen() }
       let outbox = OutboxService(
-        queue: queue, services: services, every: options.deliverEvery, stopping: stopping, ending: ending)
+        queue: queue, services: services, every: options.deliverEvery, fleet: fleet, stopping: stopping, ending: ending)
       group.addTask { await outbox.run() }
       while !stopping.isOpen, !Task.isCancelled {
         if let freed = slots.take() {
@@ -189,7 +190,7 @@ public final class RunnerService: Sendable {
       } catch {
         await failed("recover", error)
       }
-      let pause = options.recoverEvery
+      let pause = fleet.share(of: options.recoverEvery)
       await first(of: { try? await self.services.time.sleep(pause) }, { await self.stopping.wait() })
     }
   }

@@ -124,11 +124,6 @@ extension WorkQueue {
   /// Items that one call of `enqueue` takes.
   public static var batch: Int { 100 }
 
-  /// Puts one item at the tail of a pool's list.
-  public func enqueue(_ item: WorkItem, pool: Pool, fence: Fence) async throws(RedisError) -> EnqueueOutcome {
-    try await enqueue([Proposal(item: item, pool: pool)], fence: fence).first ?? .duplicate
-  }
-
   private func arguments(_ proposal: Proposal) throws(RedisError) -> [RedisArgument] {
     let item = proposal.item
     let raw: [UInt8]

@@ -72,16 +72,28 @@ public struct RunnerList: Sendable, Hashable {
   }
 }
 
+/// What a runner hears when it says that it is there.
+public struct RunnerPresence: Sendable, Hashable {
+  /// It was not known, or had lapsed.
+  public var isNew: Bool
+  /// Runner processes that are there now, itself among them.
+  public var runners: Int
+  /// As given.
+  public init(isNew: Bool, runners: Int) {
+    self.isNew = isNew
+    self.runners = runners
+  }
+}
+
 extension WorkQueue {
-  /// Says that a runner process is there; call it at a quarter of `options.runnerExpiry`.
+  /// Says that a runner process is there; call it at a third of `options.runnerExpiry`.
   /// - Parameters:
   ///   - up: for how long it has run, by its own clock.
   ///   - isStopping: it takes no more work.
-  /// - Returns: whether this was news.
   @discardableResult
   public func register(
     _ runner: RunnerIdentity, up: Duration, isStopping: Bool = false
-  ) async throws(RedisError) -> Bool {
+  ) async throws(RedisError) -> RunnerPresence {
     let state = isStopping ? RunnerState.stopping : .serving
     let reply = try await connection.script(
       Scripts.runnerBeat,
@@ -90,8 +102,9 @@ extension WorkQueue {
         RedisArgument(state.rawValue), RedisArgument(runner.pool.rawValue), RedisArgument(runner.slots),
         RedisArgument(runner.host), RedisArgument(runner.pid), RedisArgument(runner.version),
       ])
-    guard let isNew = reply.integer else { throw unexpected("register", reply) }
-    return isNew == 1
+    guard let fields = reply.array?.map(\.integer), fields.count == 2, let isNew = fields[0], let runners = fields[1]
+    else { throw unexpected("register", reply) }
+    return RunnerPresence(isNew: isNew == 1, runners: runners)
   }
 
   /// Takes a runner process off the list, because it ends in order.

@@ -41,7 +41,7 @@ final class WaitingRoom: Sendable {
   private let connect: @Sendable () -> RedisConnection
   private let state = Mutex(State())
   /// How long one command waits on the server before it is sent again.
-  private static let round = Duration.seconds(5)
+  private static let round = Duration.seconds(10)
   /// How often to look where the server is too full to wait at.
   private static let lookWhileFull = Duration.seconds(1)
   private static let bell = "botburrow:bell"

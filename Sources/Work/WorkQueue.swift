@@ -22,7 +22,7 @@ public final class WorkQueue: Sendable {
     public var notificationMemory: Duration = .seconds(6 * 3600)
     /// How long one command may take.
     public var commandTimeout: Duration = .seconds(5)
-    /// How long a runner process is known to be there after it last said so, four times as often: longer than a usual lease,
+    /// How long a runner process is known to be there after it last said so, three times as often: longer than a usual lease,
     /// so that what it ran is put back by the time it counts as lost.
     public var runnerExpiry: Duration = .seconds(20)
     /// How long `finish` and `release` go on trying while Redis is away.
@@ -225,8 +225,8 @@ public final class WorkQueue: Sendable {
     }
   }
 
-  /// Puts back what nobody works on any more. Every runner and coordinator calls it every second or two; a second call finds
-  /// nothing to do. At most 100 items of each kind a call.
+  /// Puts back what nobody works on any more. Coordinators and runners call it every second or so; a second call finds nothing to
+  /// do. At most 100 items of each kind a call.
   @discardableResult
   public func recover() async throws(RedisError) -> Recovery {
     let reply = try await connection.script(

@@ -171,7 +171,10 @@ import Work
     try await running([service]) {
       try await bench.until("an item") { try await bench.queue.status().counts["enqueued"] == 1 }
       #expect(try await bench.queue.status().leader?.hasPrefix("2:") == true)
-      #expect(try await bench.queue.enqueue(bench.lease().item, pool: .notification, fence: fence) == .fenced)
+      #expect(
+        try await bench.queue.enqueue([Proposal(item: bench.lease().item, pool: .notification)], fence: fence) == [
+          .fenced
+        ])
     }
   }
 

@@ -17,9 +17,10 @@ import Work
   func told() async throws {
     let bench = try await Bench()
     #expect(try await bench.queue.runners().runners.isEmpty)
-    #expect(try await bench.queue.register(Self.runner("r1"), up: .seconds(60)))
-    #expect(try await bench.queue.register(Self.runner("r2", .hybrid), up: .zero, isStopping: true))
-    #expect(try await bench.queue.register(Self.runner("r1"), up: .seconds(61)) == false)
+    #expect(try await bench.queue.register(Self.runner("r1"), up: .seconds(60)) == .init(isNew: true, runners: 1))
+    let second = try await bench.queue.register(Self.runner("r2", .hybrid), up: .zero, isStopping: true)
+    #expect(second == .init(isNew: true, runners: 2))
+    #expect(try await bench.queue.register(Self.runner("r1"), up: .seconds(61)) == .init(isNew: false, runners: 2))
     try await bench.push(#"{"agent_id":"a"}"#)
     let lease = try await bench.lease(runner: "r1")
 
@@ -69,7 +70,8 @@ import Work
     let limit = ContinuousClock.now + .seconds(10)
     while try await bench.queue.runners().runners.first?.state != .lost, ContinuousClock.now < limit {}
     #expect(try await bench.queue.runners().runners.first?.state == .lost)
-    #expect(try await bench.queue.register(Self.runner("killed"), up: .zero))
+    // Who is lost isn't there.
+    #expect(try await bench.queue.register(Self.runner("killed"), up: .zero) == .init(isNew: true, runners: 1))
     #expect(try await bench.queue.runners().runners.first?.state == .serving)
   }
 

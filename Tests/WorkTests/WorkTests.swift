@@ -55,6 +55,13 @@ struct Bench {
   }
 }
 
+extension WorkQueue {
+  /// One item alone.
+  func enqueue(_ item: WorkItem, pool: Pool, fence: Fence) async throws(RedisError) -> EnqueueOutcome? {
+    try await enqueue([Proposal(item: item, pool: pool)], fence: fence).first
+  }
+}
+
 @Suite struct ClaimTests {
   @Test func aPlainPushIsServed() async throws {
     let bench = try await Bench()

@@ -31,7 +31,11 @@ if now < seen - SLACK then
   for key in pairs(keys) do set_back(key) end
   count('clock_set_back')
 end
-if now < seen - SLACK or now > seen + NOTED_EVERY then redis.call('SET', CLOCK, ms(now)) end
+if now < seen - SLACK or now > seen + NOTED_EVERY then
+  redis.call('SET', CLOCK, ms(now))
+  -- Runners that were paused and haven't asked for a week: their ids don't come back.
+  redis.call('ZREMRANGEBYSCORE', PAUSED_RUNNERS, '-inf', ms(now - DEAD_MS))
+end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT', 0, limit)) do
   local record = record_of(id)
@@ -82,6 +86,4 @@ if old > 0 then
   end
 end
 
--- Runners that were paused and haven't asked for a week: their ids don't come back.
-redis.call('ZREMRANGEBYSCORE', PAUSED_RUNNERS, '-inf', ms(now - DEAD_MS))
 return {requeued, retried, died}
