@@ -24,14 +24,12 @@ if redis.call('ZSCORE', PAUSED_RUNNERS, runner) then
   redis.call('ZADD', PAUSED_RUNNERS, 'XX', ms(now), runner)
   return refuse()
 end
-if redis.call('EXISTS', P .. 'pause') == 1 then return refuse() end
+local is_paused_system, is_paused_pool = pauses(7)
+if is_paused_system then return refuse() end
 local pools, paused = {}, {}
 for i = 7, #ARGV do
-  if redis.call('EXISTS', P .. 'pause:' .. ARGV[i]) == 0 then
-    pools[#pools + 1] = ARGV[i]
-  else
-    paused[#paused + 1] = ARGV[i]
-  end
+  local list = is_paused_pool[i] and paused or pools
+  list[#list + 1] = ARGV[i]
 end
 if #pools == 0 then return refuse() end
 if redis.call('ZCARD', LEASES) >= global_cap

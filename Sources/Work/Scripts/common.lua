@@ -25,6 +25,15 @@ local function record_key(id) return P .. 'activation:' .. id end
 local function runner_key(id) return P .. 'runner:' .. id end
 local function count(what, by) redis.call('HINCRBY', COUNTS, what, by or 1) end
 local function ms(number) return string.format('%.0f', number) end
+-- Whether the whole system is paused, and by place in ARGV, from `first` on, which pools are.
+local function pauses(first)
+  local keys = {P .. 'pause'}
+  for i = first, #ARGV do keys[#keys + 1] = P .. 'pause:' .. ARGV[i] end
+  local marks, pools = redis.call('MGET', unpack(keys)), {}
+  for i = first, #ARGV do pools[i] = marks[i - first + 2] ~= false end
+  return marks[1] ~= false, pools
+end
+
 -- A moment that another's clock tells again and again, each time a little differently: as it was told first.
 local function steady(before, moment)
   before = tonumber(before or '')

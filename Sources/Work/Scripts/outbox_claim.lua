@@ -4,6 +4,12 @@
 -- Complexity: O(log n) for each entry.
 local now = now_ms()
 local found = {}
+local function until_next()
+  local due = redis.call('ZRANGE', OUTBOX, 0, 0, 'WITHSCORES')[2]
+  return due and math.max(0, tonumber(due) - now)
+end
+local left = until_next()
+if left ~= 0 then return {left and ms(left) or ''} end
 for _, entry in ipairs(redis.call('ZRANGEBYSCORE', OUTBOX, '-inf', ms(now), 'LIMIT', 0, ARGV[3])) do
   local key = outbox_key(entry)
   if redis.call('EXISTS', key) == 0 then
@@ -15,5 +21,5 @@ for _, entry in ipairs(redis.call('ZRANGEBYSCORE', OUTBOX, '-inf', ms(now), 'LIM
     found[#found + 1] = {entry, redis.call('HGETALL', key)}
   end
 end
-local due = redis.call('ZRANGE', OUTBOX, 0, 0, 'WITHSCORES')[2]
-return {due and ms(math.max(0, tonumber(due) - now)) or '', unpack(found)}
+left = until_next()
+return {left and ms(left) or '', unpack(found)}

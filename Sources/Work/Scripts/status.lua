@@ -9,13 +9,16 @@
 -- Complexity: O(log n).
 local per_pool = {}
 local now = ms(now_ms())
+local is_paused_system, is_paused_pool = pauses(2)
+local leased, parked, retries = redis.call('ZCARD', LEASES), redis.call('ZCARD', PARKED), redis.call('ZCARD', RETRIES)
 for i = 2, #ARGV do
   local pool = ARGV[i]
   per_pool[#per_pool + 1] = redis.call('LLEN', work_list(pool))
-  per_pool[#per_pool + 1] = redis.call('ZCARD', LEASES .. ':pool:' .. pool)
-  per_pool[#per_pool + 1] = redis.call('EXISTS', P .. 'pause:' .. pool)
-  per_pool[#per_pool + 1] = redis.call('ZCARD', P .. 'parked_in:' .. pool)
-  per_pool[#per_pool + 1] = redis.call('ZCOUNT', P .. 'retries_in:' .. pool, '-inf', now)
+  -- Where there is none at all, no pool is asked.
+  per_pool[#per_pool + 1] = leased == 0 and 0 or redis.call('ZCARD', LEASES .. ':pool:' .. pool)
+  per_pool[#per_pool + 1] = is_paused_pool[i] and 1 or 0
+  per_pool[#per_pool + 1] = parked == 0 and 0 or redis.call('ZCARD', P .. 'parked_in:' .. pool)
+  per_pool[#per_pool + 1] = retries == 0 and 0 or redis.call('ZCOUNT', P .. 'retries_in:' .. pool, '-inf', now)
 end
 local function paused(set)
   return {redis.call('ZCARD', set), unpack(redis.call('ZRANGE', set, 0, 19, 'WITHSCORES'))}
@@ -30,9 +33,9 @@ for i = 1, #first, 2 do
 end
 local oldest = redis.call('ZRANGE', OUTBOX_SINCE, 0, 0, 'WITHSCORES')[2]
 return {
-  redis.call('ZCARD', LEASES), redis.call('ZCARD', PARKED), redis.call('ZCARD', RETRIES), redis.call('LLEN', DEAD),
+  leased, parked, retries, redis.call('LLEN', DEAD),
   redis.call('ZCOUNT', STALE, '-inf', now), redis.call('GET', 'coordinator:leader') or '',
-  {redis.call('EXISTS', P .. 'pause'), paused(PAUSED_AGENTS), paused(PAUSED_RUNNERS)}, per_pool,
+  {is_paused_system and 1 or 0, paused(PAUSED_AGENTS), paused(PAUSED_RUNNERS)}, per_pool,
   redis.call('HGETALL', COUNTS),
   {redis.call('ZCARD', OUTBOX), oldest and math.max(0, tonumber(now) - tonumber(oldest)) or 0}, breakers,
 }
