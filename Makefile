@@ -47,7 +47,7 @@ test: deps test-deps lint ## run every test (as root; what needs root or a cgrou
 	$(TESTS) --no-parallel --filter '$(HEAVY)'
 	@server="$$(scripts/test-valkey.sh)"; if [ -n "$$server" ]; then \
 	  echo "the queue's tests against $$("$$server" --version)"; \
-	  BOTBURROW_TEST_SERVER="$$server" swift test --skip-build --disable-xctest --filter '^(RedisTests|WorkTests)\.'; \
+	  BOTBURROW_TEST_SERVER="$$server" swift test --skip-build --disable-xctest $(WIDTH) --filter '^(RedisTests|WorkTests)\.'; \
 	else echo "skipped: the queue's tests against Valkey"; fi
 
 hostile: deps release ## try to get out of a sandbox of every profile in every way we know (as root); PROFILES="a b" for some

@@ -204,7 +204,7 @@ for index in 0 1 2; do
   bound "idle ${others[$index]}, % of a core" "${shares[$((10 + index))]}" '<' 1
 done
 printf '| Redis commands a second, a runner | %.2f | < 5 |\n| the same with those inside scripts | %.2f | < 5 |\n' "$asked" "$inside"
-bound "Redis commands a second, a runner" "$inside" '<' 5
+bound "Redis commands a second, a runner, with those inside scripts" "$inside" '<' 5
 end 0
 
 # --- A million agents

@@ -41,13 +41,16 @@ public final class RedisConnection: Sendable {
   }
 
   /// Runs a script by its hash, and by its text where the server does not know it yet (after a restart).
+  /// - Parameter whenUnknown: runs between the two; where it throws, the script stays unknown.
   public func script(
-    _ script: RedisScript, keys: [RedisArgument] = [], arguments: [RedisArgument] = []
+    _ script: RedisScript, keys: [RedisArgument] = [], arguments: [RedisArgument] = [],
+    whenUnknown: () async throws(RedisError) -> Void = { () throws(RedisError) in }
   ) async throws(RedisError) -> RedisValue {
     let rest = [RedisArgument(keys.count)] + keys + arguments
     do {
       return try await command(["EVALSHA", RedisArgument(script.hash)] + rest)
     } catch  where error.kind == .refused(code: "NOSCRIPT") {
+      try await whenUnknown()
       return try await command(["EVAL", RedisArgument(script.source)] + rest)
     }
   }

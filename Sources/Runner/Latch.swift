@@ -43,6 +43,22 @@ final class Latch: Sendable {
   }
 }
 
+/// Something that happens again and again; whoever looks is woken by the next time only.
+final class Nudge: Sendable {
+  private let latch = Mutex(Latch())
+
+  /// Opens with the next nudge.
+  var next: Latch { latch.withLock { $0 } }
+
+  func give() {
+    let waiting = latch.withLock { latch in
+      defer { latch = Latch() }
+      return latch
+    }
+    waiting.open()
+  }
+}
+
 /// The free places of one runner process.
 final class Slots: Sendable {
   private struct State {

@@ -7,11 +7,13 @@ import Work
 final class OutboxService: Sendable {
   private let queue: WorkQueue
   private let services: RunnerServices
-  /// How often it looks.
+  /// How often all runners together look.
   private let every: Duration
   private let fleet: Fleet
   /// Deliveries at once.
   private let places = Slots(16)
+  /// Something was left here that will be due.
+  private let left = Nudge()
   private let stopping: Latch
   private let ending: Latch
 
@@ -27,6 +29,10 @@ final class OutboxService: Sendable {
     self.ending = ending
   }
 
+  /// Something was left in the outbox by this process: it looks when that is due, so that nothing waits for others to look by
+  /// chance.
+  func lookSoon() { left.give() }
+
   /// Until `stopping` or the task's cancellation; returns when nothing is being delivered any more.
   func run() async {
     await withDiscardingTaskGroup { group in
@@ -37,9 +43,9 @@ final class OutboxService: Sendable {
           continue
         }
         let token = ActivationID.random()
-        let every = fleet.share(of: self.every)
         var pause = every
         let asked = services.time.now()
+        let left = self.left.next
         do throws(RedisError) {
           let due = try await queue.claimOutbox(token: token, lease: queue.options.lease, atMost: free)
           for entry in due.entries {
@@ -50,14 +56,21 @@ final class OutboxService: Sendable {
             }
           }
           if due.entries.count == free { continue }
-          pause = max(.milliseconds(50), min(every, due.next ?? every))
+          pause = fleet.pause(every)
+          pause = max(.milliseconds(50), min(pause, due.next ?? pause))
         } catch {
           if error.kind == .closed { break }
           services.metrics.increment("botburrow_redis_errors_total", [("operation", "outbox")])
           services.logger.error("queue not reached", metadata: ["operation": "outbox", "error": "\(error)"])
         }
         let wait = pause
-        await first(of: { try? await self.services.time.sleep(wait) }, { await self.stopping.wait() })
+        await first(
+          of: { try? await self.services.time.sleep(wait) }, { await left.wait() }, { await self.stopping.wait() })
+        // Many may be left at once.
+        if left.isOpen {
+          await first(
+            of: { try? await self.services.time.sleep(.milliseconds(50)) }, { await self.stopping.wait() })
+        }
       }
     }
   }
@@ -96,6 +109,7 @@ final class OutboxService: Sendable {
         try await queue.endOutbox(entry.id, token: token, end, turn.states)
       }
       if ended != .stale { tell(turn, ended, entry, calls) }
+      if case .later = turn.end { lookSoon() }
     } catch {
       // Its lease ends, and another takes it up where this one stood.
       services.logger.warning("delivery not noted", metadata: metadata(entry).merging(["error": "\(error)"]) { $1 })

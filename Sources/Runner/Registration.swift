@@ -15,19 +15,23 @@ struct Registration: Sendable {
   let logger: Logger
 
   /// Says that it is there, now and then; once more when it is `stopping`; and goodbye when it is `over`. A queue that is away
-  /// is asked again the next time: nothing depends on this but what operators see, and where the coordinator sends work.
+  /// is asked again soon: nothing depends on this but what operators see, and where the coordinator sends work.
   func run(stopping: Latch, over: Latch) async {
     let started = time.now()
     while !over.isOpen, !Task.isCancelled {
       let isStopping = stopping.isOpen
+      var pause = every
       do throws(RedisError) {
         let up = started.duration(to: time.now())
         fleet.note(runners: try await queue.register(identity, up: up, isStopping: isStopping).runners)
       } catch {
         failed("register", error)
+        // Before it counts as lost.
+        pause = min(every, .seconds(1))
       }
+      let wait = pause
       await first(
-        of: { try? await time.sleep(every) }, { await over.wait() },
+        of: { try? await time.sleep(wait) }, { await over.wait() },
         { if isStopping { await over.wait() } else { await stopping.wait() } })
     }
     // Commands aren't cancelled with their task.

@@ -53,6 +53,7 @@ public final class RunnerService: Sendable {
   private let stopping = Latch()
   /// Activations that still run are given back.
   private let ending = Latch()
+  private let outbox: OutboxService
 
   /// Makes a runner; `run` starts it.
   public init(queue: WorkQueue, services: RunnerServices, options: Options) {
@@ -60,6 +61,8 @@ public final class RunnerService: Sendable {
     self.services = services
     self.options = options
     self.slots = Slots(options.maxActivations)
+    outbox = OutboxService(
+      queue: queue, services: services, every: options.deliverEvery, fleet: fleet, stopping: stopping, ending: ending)
   }
 
   /// Activations that run in this process now.
@@ -89,9 +92,7 @@ public final class RunnerService: Sendable {
   private func serve() async {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.recoverNowAndThen() }
-      let outbox = OutboxService(
-        queue: queue, services: services, every: options.deliverEvery, fleet: fleet, stopping: stopping, ending: ending)
-      group.addTask { await outbox.run() }
+      group.addTask { await self.outbox.run() }
       while !stopping.isOpen, !Task.isCancelled {
         if let freed = slots.take() {
           await first(of: { await freed.wait() }, { await self.stopping.wait() })
@@ -180,18 +181,28 @@ public final class RunnerService: Sendable {
 
   private func recoverNowAndThen() async {
     while !stopping.isOpen, !Task.isCancelled {
+      var pause = options.recoverEvery
       do {
         let found = try await queue.recover()
+        if let refusal = queue.takeRewriteRefusal() {
+          services.metrics.increment("botburrow_redis_errors_total", [("operation", refusal.operation)])
+          services.logger.warning(
+            "Redis may have a torn transaction in its append-only file and did not write it anew; see 'Redis' in docs/operating.md",
+            metadata: ["error": "\(refusal)"])
+        }
+        pause = fleet.pause(pause)
         if found.expired + found.dead > 0 {
           services.logger.notice(
             "work put back",
             metadata: ["expired": "\(found.expired)", "retried": "\(found.retried)", "dead": "\(found.dead)"])
+          // Some may have had its answer kept.
+          outbox.lookSoon()
         }
       } catch {
         await failed("recover", error)
       }
-      let pause = fleet.share(of: options.recoverEvery)
-      await first(of: { try? await self.services.time.sleep(pause) }, { await self.stopping.wait() })
+      let wait = pause
+      await first(of: { try? await self.services.time.sleep(wait) }, { await self.stopping.wait() })
     }
   }
 }
@@ -279,6 +290,7 @@ extension RunnerService {
       if try await !told.value {
         services.logger.warning("finish refused: the lease is somebody else's", metadata: activation.metadata)
       }
+      if case .waiting = end.outbox { outbox.lookSoon() }
     } catch {
       services.metrics.increment("botburrow_redis_errors_total", [("operation", "finish")])
       services.logger.error(

@@ -40,7 +40,8 @@ final class WaitingRoom: Sendable {
   }
   private let connect: @Sendable () -> RedisConnection
   private let state = Mutex(State())
-  /// How long one command waits on the server before it is sent again.
+  /// How long one command waits on the server before it is sent again. A connection that died without a word is noticed when its
+  /// round and the time for a command are over.
   private static let round = Duration.seconds(10)
   /// How often to look where the server is too full to wait at.
   private static let lookWhileFull = Duration.seconds(1)

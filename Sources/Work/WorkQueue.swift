@@ -40,6 +40,7 @@ public final class WorkQueue: Sendable {
   let room: WaitingRoom
   /// What the last claim said of pauses.
   private let refused = Mutex(Refusal())
+  let rewriteRefusal = Mutex<RedisError?>(nil)
   private struct Refusal {
     /// Of the pools that it was to serve.
     var pools: Set<Pool> = []
@@ -225,13 +226,15 @@ public final class WorkQueue: Sendable {
     }
   }
 
-  /// Puts back what nobody works on any more. Coordinators and runners call it every second or so; a second call finds nothing to
-  /// do. At most 100 items of each kind a call.
+  /// Puts back what nobody works on any more. Coordinators call it every two seconds and all runners together every second; a second
+  /// call finds nothing to do. At most 100 items of each kind a call. A server that has just started is made to write its
+  /// append-only file anew first (`LogRewrite.swift`).
   @discardableResult
   public func recover() async throws(RedisError) -> Recovery {
     let reply = try await connection.script(
       Scripts.recover,
-      arguments: [RedisArgument(options.maxAttempts), 100, RedisArgument(options.lease.milliseconds)])
+      arguments: [RedisArgument(options.maxAttempts), 100, RedisArgument(options.lease.milliseconds)],
+      whenUnknown: { () throws(RedisError) in try await rewriteLog() })
     guard let counts = reply.array?.map(\.integer), counts.count == 3, let expired = counts[0], let retried = counts[1],
       let dead = counts[2]
     else { throw unexpected("recover", reply) }

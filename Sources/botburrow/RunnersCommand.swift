@@ -8,7 +8,7 @@ struct RunnersCommand: ParsableCommand {
     commandName: "runners",
     abstract: "List the runner processes of all hosts.",
     discussion: """
-      Each runner says every 5 s that it is there. STATE is serving (takes work), paused ('botburrow \
+      Each runner says every 7 s that it is there. STATE is serving (takes work), paused ('botburrow \
       queue resume --runner ID' has it take work again), stopping (was told to end, and brings to an \
       end what it has), or lost: it was not heard of for 20 s and did not say goodbye. Lost ones are shown for ten minutes; what \
       they ran is put back by itself.

@@ -303,8 +303,8 @@ final class Machine: Sendable {
   func liveSandbox() async throws -> (pid: pid_t, namespaces: Namespaces) {
     try await eventually("an agent in its sandbox", within: .seconds(10)) {
       guard let pid = agents.first else { return nil }
-      let own = Namespaces(of: [pid])
-      return own.all.count >= 7 && own.ofProcesses.count == 1 ? (pid, own) : nil
+      let own = Namespaces(of: [pid], holding: ["pid", "net"])
+      return own.all.count >= 7 && own.held.count == 2 ? (pid, own) : nil
     }
   }
 }

@@ -34,10 +34,10 @@ enum Processes {
     children(of: pid).flatMap { [$0] + descendants(of: $0) }
   }
 
-  /// Those in process namespaces of these.
+  /// Those in any of these that are held.
   static func inNamespaces(_ namespaces: Namespaces) -> [pid_t] {
     all.filter { pid in
-      namespaceIDs(pid: "\(pid)", ["pid"]).values.contains(where: namespaces.ofProcesses.keys.contains) && lives(pid)
+      namespaceIDs(pid: "\(pid)").values.contains(where: namespaces.held.keys.contains) && lives(pid)
     }
   }
 }
@@ -47,19 +47,20 @@ struct Namespaces {
   /// By inode.
   let all: Set<UInt64>
   /// Held open by inode: the kernel would give the number of one that ended to the next sandbox of another test.
-  let ofProcesses: [UInt64: Descriptor]
+  let held: [UInt64: Descriptor]
 
-  init(of pids: [pid_t]) {
+  /// - Parameter kinds: which to hold. Held networks keep their links.
+  init(of pids: [pid_t], holding kinds: [String]) {
     all = Set(pids.flatMap { namespaceIDs(pid: "\($0)").values }).subtracting(namespaceIDs(pid: "self").values)
     var held: [UInt64: Descriptor] = [:]
-    for pid in pids {
+    for (pid, kind) in pids.flatMap({ pid in kinds.map { (pid, $0) } }) {
       var status = stat()
       // One that ended meanwhile has none.
-      guard let descriptor = try? Descriptor.open("/proc/\(pid)/ns/pid"), fstat(descriptor.number, &status) == 0,
+      guard let descriptor = try? Descriptor.open("/proc/\(pid)/ns/\(kind)"), fstat(descriptor.number, &status) == 0,
         all.contains(UInt64(status.st_ino))
       else { continue }
       held[UInt64(status.st_ino)] = descriptor
     }
-    ofProcesses = held
+    self.held = held
   }
 }

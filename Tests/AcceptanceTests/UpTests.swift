@@ -55,7 +55,9 @@ struct Up {
 
   func traces() throws -> Traces {
     let processes = Processes.descendants(of: program.pid)
-    return Traces(processes: processes, namespaces: Namespaces(of: processes), supervisor: try child("supervisor"))
+    return Traces(
+      processes: processes, namespaces: Namespaces(of: processes, holding: ["pid"]), supervisor: try child("supervisor")
+    )
   }
 
   /// What is left of them.

@@ -145,13 +145,17 @@ func inNetworkNamespace<Value: Sendable>(_ body: @escaping @Sendable () throws -
     let path = "/tmp/botburrow-linux-\(getpid()).sock"
     defer { unlink(path) }
     do { _ = try PacketListener(at: path, mode: 0o600, owner: getuid(), group: getgid()) }
-    var replaced: PacketListener?
     let limit = ContinuousClock.now + .seconds(60)
-    // Where another test has just forked, its child keeps the dead one alive until it executes something.
-    while replaced == nil, ContinuousClock.now < limit {
-      replaced = try? PacketListener(at: path, mode: 0o600, owner: getuid(), group: getgid())
+    var listener: PacketListener?
+    while listener == nil {
+      do throws(LinuxError) {
+        listener = try PacketListener(at: path, mode: 0o600, owner: getuid(), group: getgid())
+      } catch {
+        // Another test has just forked: its child keeps the dead one alive until it executes something.
+        guard error.code == EADDRINUSE, ContinuousClock.now < limit else { throw error }
+        usleep(10_000)
+      }
     }
-    let listener = try #require(replaced)
     let error = #expect(throws: LinuxError.self) {
       try PacketListener(at: path, mode: 0o600, owner: getuid(), group: getgid())
     }

@@ -108,6 +108,23 @@ struct OutboxTests {
     #expect(running.world.logged.lines.contains { $0.message == "delivered from the outbox" })
   }
 
+  @Test("what a runner left is delivered when it is due, however rarely runners look")
+  func leftHere() async throws {
+    let running = try await Running(World(FakeLauncher(says: "Hi")))
+    // The first try while it runs, and the first from the outbox.
+    running.world.hub.fail("comment", [Self.away, Self.away])
+    var options = RunnerService.Options(pool: .notification, maxActivations: 1, globalCap: 50, runnerID: "r")
+    options.deliverEvery = .seconds(600)
+    let service = RunnerService(queue: running.queue, services: running.world.services, options: options)
+    let task = Task { await service.run() }
+    try await running.push(Self.item)
+    try await running.until("delivered") { try await running.queue.status().counts["delivered"] == 1 }
+    #expect(running.world.hub.state.comments.count == 1)
+    task.cancel()
+    await task.value
+    running.close()
+  }
+
   @Test("a Hub that does not answer holds no place either")
   func hubHangs() async throws {
     let world = try World(FakeLauncher(says: "Hi"))

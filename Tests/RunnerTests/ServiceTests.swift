@@ -37,7 +37,7 @@ struct Running: Sendable {
 
   /// Looks until a condition holds; a test that waits in vain fails.
   func until(_ what: String, _ condition: () async throws -> Bool) async throws {
-    let giveUp = ContinuousClock.now + .seconds(20)
+    let giveUp = ContinuousClock.now + .seconds(60)
     while try await !condition() {
       guard ContinuousClock.now < giveUp else { throw Unexpected("waited in vain: \(what)") }
       try await Task.sleep(for: .milliseconds(5))

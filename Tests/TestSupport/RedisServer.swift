@@ -83,6 +83,19 @@ public final class RedisServer: Sendable {
     }
   }
 
+  /// Ends it as a loss of power in the middle of a write would: as `kill9`, and of the last transaction in its append-only file the
+  /// last command is torn.
+  public func tear() throws {
+    kill9()
+    let folder = directory + "/appendonlydir"
+    let name = folder + "/appendonly.aof.1.incr.aof"
+    var status = stat()
+    guard stat(name, &status) == 0 else { throw TestServerError("\(name): errno \(errno)") }
+    // EXEC, and the end of what is before it.
+    let torn = Int(status.st_size) - "*1\r\n$4\r\nEXEC\r\n".utf8.count - 5
+    guard truncate(name, torn) == 0 else { throw TestServerError("truncate \(name): errno \(errno)") }
+  }
+
   private func launch() throws {
     // Another test's child that inherited our end would keep the server alive: close-on-exec from the first moment.
     var ends: [Int32] = [0, 0]

@@ -19,14 +19,23 @@ struct SeededGenerator: RandomNumberGenerator {
 @Suite struct ChaosTests {
   /// What happened, as the runners saw it.
   final class Tally: Sendable {
-    private let ended = Mutex<[String: Int]>([:])
+    private let ended = Mutex<[String: [String]]>([:])
     private let drops = Mutex(0)
     private let over = Mutex(false)
     var done: Int { ended.withLock { $0.count } }
     var dropped: Int { drops.withLock { $0 } }
     var isOver: Bool { over.withLock { $0 } }
-    var eachOnce: Bool { ended.withLock { $0.values.allSatisfy { $0 == 1 } } }
-    func end(_ lease: Lease) { ended.withLock { $0[lease.item.postID ?? "", default: 0] += 1 } }
+    /// Posts that ended more than once: by which activations, in which attempts.
+    var repeated: [String: [String]] { ended.withLock { $0.filter { $0.value.count > 1 } } }
+    func missing(of count: Int) -> [String] {
+      ended.withLock { ended in (0..<count).map { "\($0)" }.filter { ended[$0] == nil } }
+    }
+    func end(_ lease: Lease) {
+      ended.withLock {
+        $0[lease.item.postID ?? "", default: []].append(
+          "\(lease.activationID) \(lease.attempt) \(lease.token) \(lease.merged.count)")
+      }
+    }
     func drop() { drops.withLock { $0 += 1 } }
     func finish() { over.withLock { $0 = true } }
   }
@@ -88,8 +97,10 @@ struct SeededGenerator: RandomNumberGenerator {
       }
       try await group.waitForAll()
     }
-    #expect(tally.done == count)
-    #expect(tally.eachOnce)
+    #expect(
+      tally.missing(of: count) == [],
+      "see docs/queue.md, 'A torn transaction', where Redis was killed twice within a moment")
+    #expect(tally.repeated == [:])
     #expect(tally.dropped > 20)
     let status = try await bench.queue.status()
     #expect((status.leased, status.parked, status.retries, status.dead) == (0, 0, 0, 0))

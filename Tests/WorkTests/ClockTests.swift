@@ -85,7 +85,7 @@ struct ClockTests {
     #expect(try await bench.queue.finish(retried, .retry(reason: "away", delay: .seconds(5))))
     #expect(try await bench.queue.store(OutboxTests.entry(told), lease: told) == .stored)
     #expect(try await bench.queue.finish(told, .delivering(after: .seconds(5))))
-    // As every runner does every two seconds.
+    // As runners and coordinators do every second or two.
     try await bench.queue.recover()
 
     try await ground.set(hours: -1)

@@ -47,6 +47,23 @@ import Work
     #expect(try await bench.queue.dead().isEmpty)
   }
 
+  @Test func aLeaseWhoseRecordWasRemovedCountsForNobody() async throws {
+    let bench = try await Bench(lease: .milliseconds(50))
+    try await bench.queue.register(RegistryTests.runner("r1"), up: .zero)
+    for agent in ["a", "b"] { try await bench.push(#"{"agent_id":"\#(agent)","activation_id":"\#(agent)"}"#) }
+    _ = try await bench.lease()
+    _ = try await bench.plain.command(["DEL", "botburrow:activation:a"])
+    #expect(try await bench.claim(runnerCap: 1) == .full)
+    let limit = ContinuousClock.now + .seconds(10)
+    while try await bench.queue.status().leased > 0, ContinuousClock.now < limit { try await bench.queue.recover() }
+    #expect(try await bench.queue.status().pools[.notification]?.leased == 0)
+    guard case .claimed(let lease) = try await bench.claim(runnerCap: 1) else {
+      Issue.record("it counts for its runner still")
+      return
+    }
+    #expect(lease.activationID == "b")
+  }
+
   @Test func anExpiredLeaseGoesToTheHead() async throws {
     let bench = try await Bench(lease: .milliseconds(50))
     for agent in ["old", "young"] { try await bench.push(#"{"agent_id":"\#(agent)"}"#) }

@@ -48,7 +48,7 @@ import Work
       return value
     }
     static func until(_ condition: () async throws -> Bool) async throws -> Bool {
-      let limit = ContinuousClock.now + .seconds(20)
+      let limit = ContinuousClock.now + .seconds(60)
       while ContinuousClock.now < limit {
         if try await condition() { return true }
         try await Task.sleep(for: .milliseconds(20))

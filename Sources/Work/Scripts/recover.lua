@@ -40,7 +40,10 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT', 0, limit)) do
   local record = record_of(id)
   if not record.raw then
+    -- Somebody removed the record by hand: whose it was is not known any more, and it must not count for anybody.
     redis.call('ZREM', LEASES, id)
+    for _, pool in ipairs({'notification', 'exploration', 'hybrid'}) do redis.call('ZREM', LEASES .. ':pool:' .. pool, id) end
+    for _, runner in ipairs(redis.call('ZRANGE', RUNNERS, 0, -1)) do redis.call('ZREM', LEASES .. ':runner:' .. runner, id) end
   elseif redis.call('EXISTS', outbox_key(id)) == 1 then
     -- It has said all that it has to say; the rest is delivery.
     conclude(id, record, true, now)

@@ -8,14 +8,14 @@ local rows = {ms(now)}
 -- None is counted where nothing runs.
 local is_idle = redis.call('ZCARD', LEASES) == 0
 local found = redis.call('ZRANGEBYSCORE', RUNNERS, ms(now - LOST_MS), '+inf', 'WITHSCORES')
-local is_paused = {}
-for _, id in ipairs(redis.call('ZRANGE', PAUSED_RUNNERS, 0, -1)) do is_paused[id] = true end
+local rests = {}
+for _, id in ipairs(redis.call('ZRANGE', PAUSED_RUNNERS, 0, -1)) do rests[id] = true end
 for i = 1, #found, 2 do
   local id = found[i]
   local r = hash_of(runner_key(id))
   if r.seen then
     local state = r.state
-    if state == 'serving' and is_paused[id] then state = 'paused' end
+    if state == 'serving' and rests[id] then state = 'paused' end
     if tonumber(found[i + 1]) <= now then state = 'lost' end
     rows[#rows + 1] = {
       id, state, r.pool, r.slots, is_idle and 0 or redis.call('ZCARD', LEASES .. ':runner:' .. id),
