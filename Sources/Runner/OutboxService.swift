@@ -56,7 +56,7 @@ final class OutboxService: Sendable {
             }
           }
           if due.entries.count == free { continue }
-          pause = fleet.pause(every)
+          pause = fleet.pause(every, longest: 1.5)
           pause = max(.milliseconds(50), min(pause, due.next ?? pause))
         } catch {
           if error.kind == .closed { break }

@@ -190,7 +190,8 @@ public final class RunnerService: Sendable {
             "Redis may have a torn transaction in its append-only file and did not write it anew; see 'Redis' in docs/operating.md",
             metadata: ["error": "\(refusal)"])
         }
-        pause = fleet.pause(pause)
+        // Where a runner died, another has its work within seconds of its lease's end, also where no coordinator runs.
+        pause = fleet.pause(pause, longest: 1)
         if found.expired + found.dead > 0 {
           services.logger.notice(
             "work put back",

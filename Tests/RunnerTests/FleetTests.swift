@@ -10,12 +10,13 @@ import Work
   @Test(arguments: [(0, 1.0, 1.0), (1, 1, 1), (2, 1, 3), (4, 2, 6), (10, 5, 15), (500, 5, 15)])
   func eachOfManyLooksLessOften(_ runners: Int, _ least: Double, _ most: Double) {
     let fleet = Fleet()
-    #expect(fleet.pause(.seconds(1), chance: 1) == .seconds(1))
+    #expect(fleet.pause(.seconds(1), longest: 1.5, chance: 1) == .seconds(1))
     fleet.note(runners: runners)
-    #expect(fleet.pause(.seconds(1), chance: 0) == .seconds(least))
-    #expect(fleet.pause(.seconds(1), chance: 1) == .seconds(most))
+    #expect(fleet.pause(.seconds(1), longest: 1.5, chance: 0) == .seconds(least))
+    #expect(fleet.pause(.seconds(1), longest: 1.5, chance: 1) == .seconds(most))
+    #expect(fleet.pause(.seconds(1), longest: 1, chance: 1) == max(.seconds(1), .seconds(most / 1.5)))
     // What is rare anyway does not become more frequent.
-    #expect(fleet.pause(.seconds(60), chance: 0) == .seconds(60))
+    #expect(fleet.pause(.seconds(60), longest: 1.5, chance: 0) == .seconds(60))
   }
 
   @Test func aRunnerHearsOfTheOthersAndLooksLessOften() async throws {
@@ -39,13 +40,13 @@ import Work
     }
     try await running.until("it looks for both") { count(2...2) > 1 && count(0.1...0.1) > 1 }
     // The control: alone it waits no longer. Every 6.67 s it says that it is there.
-    #expect(count(5...6.66) + count(6.67...15) + count(0.5...1.5) == 0)
+    #expect(count(5...6.66) + count(6.67...10) + count(0.5...1.5) == 0)
     for index in 0..<9 {
       let other = RunnerIdentity(id: "\(index)", pool: .hybrid, slots: 1, host: "h", pid: 1, version: "1")
       try await running.queue.register(other, up: .zero)
     }
     try await running.until("it looks for both less often") {
-      count(5...6.66) + count(6.67...15) > 1 && count(0.5...1.5) > 1
+      count(5...6.66) + count(6.67...10) > 1 && count(0.5...1.5) > 1
     }
     task.cancel()
     await task.value
