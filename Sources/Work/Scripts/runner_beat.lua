@@ -6,13 +6,16 @@
 local id, holds_ms = ARGV[1], tonumber(ARGV[2])
 local key, now = runner_key(id), now_ms()
 local until_ms = redis.call('ZSCORE', RUNNERS, id)
-local started = steady(redis.call('HGET', key, 'started'), now - tonumber(ARGV[3]))
+local first, last = unpack(redis.call('HMGET', key, 'started', 'seen'))
+local started = steady(first, now - tonumber(ARGV[3]))
 redis.call('HSET', key, 'state', ARGV[4], 'pool', ARGV[5], 'slots', ARGV[6], 'host', ARGV[7], 'pid', ARGV[8],
   'version', ARGV[9], 'started', ms(started), 'seen', ms(now))
-redis.call('PEXPIRE', key, holds_ms + LOST_MS)
 redis.call('ZADD', RUNNERS, ms(now + holds_ms), id)
-redis.call('PEXPIRE', RUNNERS, holds_ms + LOST_MS)
 local is_new = not until_ms or tonumber(until_ms) <= now
+-- Where no runner is left to tidy up, Redis does. Once a minute is enough.
+if is_new or not last or math.floor(now / 60000) ~= math.floor(tonumber(last) / 60000) then
+  for _, kept in ipairs({key, RUNNERS}) do redis.call('PEXPIRE', kept, holds_ms + LOST_MS + 60000) end
+end
 -- Names come with new runners: as many go then.
 for _, old in ipairs(is_new and redis.call('ZRANGEBYSCORE', RUNNERS, '-inf', ms(now - LOST_MS), 'LIMIT', 0, 20) or {}) do
   redis.call('ZREM', RUNNERS, old)
