@@ -201,9 +201,7 @@ public final class CoordinatorService: Sendable {
         let recovery = try await queue.recover()
         if let refusal = queue.takeRewriteRefusal() {
           metrics.increment("botburrow_redis_errors_total", [("operation", refusal.operation)])
-          logger.warning(
-            "Redis may have a torn transaction in its append-only file and did not write it anew; see 'Redis' in docs/operating.md",
-            metadata: ["error": "\(refusal)"])
+          logger.warning("\(WorkQueue.rewriteRefused)", metadata: ["error": "\(refusal)"])
         }
         if recovery != WorkQueue.Recovery(expired: 0, retried: 0, dead: 0) {
           logger.notice(

@@ -10,6 +10,7 @@ final class OutboxService: Sendable {
   /// How often all runners together look.
   private let every: Duration
   private let fleet: Fleet
+  private static let shortestPause = Duration.milliseconds(50)
   /// Deliveries at once.
   private let places = Slots(16)
   /// Something was left here that will be due.
@@ -57,7 +58,7 @@ final class OutboxService: Sendable {
           }
           if due.entries.count == free { continue }
           pause = fleet.pause(every, longest: 1.5)
-          pause = max(.milliseconds(50), min(pause, due.next ?? pause))
+          pause = max(Self.shortestPause, min(pause, due.next ?? pause))
         } catch {
           if error.kind == .closed { break }
           services.metrics.increment("botburrow_redis_errors_total", [("operation", "outbox")])
@@ -69,7 +70,7 @@ final class OutboxService: Sendable {
         // Many may be left at once.
         if left.isOpen {
           await first(
-            of: { try? await self.services.time.sleep(.milliseconds(50)) }, { await self.stopping.wait() })
+            of: { try? await self.services.time.sleep(Self.shortestPause) }, { await self.stopping.wait() })
         }
       }
     }

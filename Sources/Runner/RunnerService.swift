@@ -186,9 +186,7 @@ public final class RunnerService: Sendable {
         let found = try await queue.recover()
         if let refusal = queue.takeRewriteRefusal() {
           services.metrics.increment("botburrow_redis_errors_total", [("operation", refusal.operation)])
-          services.logger.warning(
-            "Redis may have a torn transaction in its append-only file and did not write it anew; see 'Redis' in docs/operating.md",
-            metadata: ["error": "\(refusal)"])
+          services.logger.warning("\(WorkQueue.rewriteRefused)", metadata: ["error": "\(refusal)"])
         }
         // Where a runner died, another has its work within seconds of its lease's end, also where no coordinator runs.
         pause = fleet.pause(pause, longest: 1)

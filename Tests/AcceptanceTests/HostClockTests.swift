@@ -6,7 +6,7 @@ import Testing
 extension Acceptance {
   /// A host of runner and coordinator whose clock is set an hour forward and two back, each time in the middle of an activation. Leases
   /// and leadership live on Redis's time and on clocks that only go forward: nothing is lost, and each is answered once.
-  @Suite(.enabled(if: FakeClock.library != nil, Comment(rawValue: FakeClock.missing)))
+  @Suite(.enabled(if: FakeClock.sharedObject != nil, Comment(rawValue: FakeClock.missing)))
   struct HostClockTests {
     @Test func itsJumpsChangeNothing() async throws {
       try await Machine.with(.init(agents: [.slow("sleeper", seconds: 3)], lease: "6s")) { machine in

@@ -6,7 +6,7 @@ public final class FakeClock: Sendable {
   private let file: String
 
   /// libfaketime as Debian's package `faketime` brings it; nil where it isn't there.
-  public static let library: String? = {
+  public static let sharedObject: String? = {
     let path = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
     return access(path, R_OK) == 0 ? path : nil
   }()
@@ -44,7 +44,7 @@ public final class FakeClock: Sendable {
   /// - Parameter usesJemalloc: as redis-server does, which asks for the time before libfaketime is ready to be asked: glibc's own
   ///   allocator takes its place.
   public func environment(usesJemalloc: Bool = false) throws -> [String: String] {
-    guard let library = Self.library else { throw TestServerError(Self.missing) }
+    guard let library = Self.sharedObject else { throw TestServerError(Self.missing) }
     return [
       "LD_PRELOAD": usesJemalloc ? "\(library):/lib/x86_64-linux-gnu/libc.so.6" : library,
       "FAKETIME_TIMESTAMP_FILE": file, "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1",

@@ -4,7 +4,7 @@ import Testing
 import Work
 
 /// A Redis whose host's clock is set forward and back while it runs. Leases and everything else that waits for a time go by that clock.
-@Suite(.enabled(if: FakeClock.library != nil, Comment(rawValue: FakeClock.missing)))
+@Suite(.enabled(if: FakeClock.sharedObject != nil, Comment(rawValue: FakeClock.missing)))
 struct ClockTests {
   struct Ground {
     let clock: FakeClock

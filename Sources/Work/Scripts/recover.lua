@@ -5,6 +5,7 @@
 -- Result: {expired leases put back, due retries put back, items that went to the dead letters}
 -- Complexity: O(log n + notifications) for each item put back and each agent whose rest is over, and O(its parked items, at most
 --             200); the same for ten parked items. O(n log n) of all that waits for a time, once after the clock was set back.
+local POOLS = {'notification', 'exploration', 'hybrid'}
 local now = now_ms()
 local max_attempts, limit = tonumber(ARGV[1]), ARGV[2]
 local requeued, retried, died = 0, 0, 0
@@ -22,7 +23,7 @@ if now < seen - SLACK then
     end
   end
   local keys = {[LEASES] = true, [RETRIES] = true, [RESTING] = true, [PARKED] = true, [OUTBOX] = true, [RUNNERS] = true}
-  for _, pool in ipairs({'notification', 'exploration', 'hybrid'}) do keys[P .. 'retries_in:' .. pool] = true end
+  for _, pool in ipairs(POOLS) do keys[P .. 'retries_in:' .. pool] = true end
   for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
     local pool, runner = unpack(redis.call('HMGET', record_key(id), 'pool', 'runner'))
     keys[LEASES .. ':pool:' .. (pool or '')] = true
@@ -42,7 +43,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', ms(now), 'LIMIT'
   if not record.raw then
     -- Somebody removed the record by hand: whose it was is not known any more, and it must not count for anybody.
     redis.call('ZREM', LEASES, id)
-    for _, pool in ipairs({'notification', 'exploration', 'hybrid'}) do redis.call('ZREM', LEASES .. ':pool:' .. pool, id) end
+    for _, pool in ipairs(POOLS) do redis.call('ZREM', LEASES .. ':pool:' .. pool, id) end
     for _, runner in ipairs(redis.call('ZRANGE', RUNNERS, 0, -1)) do redis.call('ZREM', LEASES .. ':runner:' .. runner, id) end
   elseif redis.call('EXISTS', outbox_key(id)) == 1 then
     -- It has said all that it has to say; the rest is delivery.
