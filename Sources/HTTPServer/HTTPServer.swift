@@ -64,6 +64,7 @@ public final class HTTPServer: Sendable {
   ) async throws -> HTTPServer {
     var options = options
     if let maxBodyBytes { options.maxBodyBytes = maxBodyBytes }
+    _ = decoderTypes
     let connections = ConnectionList(limit: options.maxConnections)
     let bootstrap = Self.bootstrap(options, loops, connections, handler)
     do {
@@ -126,19 +127,27 @@ public final class HTTPServer: Sendable {
           if channel.remoteAddress?.port != nil, let raw = channel.syncOptions {
             try raw.setOption(.tcpOption(.tcp_nodelay), value: 1)
           }
-          var limits = NIOHTTPDecoderLimitConfiguration()
-          limits.maxHeaderFieldSize = options.maxHeaderBytes
-          limits.maxHeaderListSize = options.maxHeaderBytes * 4
-          limits.maxHeaderFieldCount = options.maxHeaderCount
           let pipeline = channel.pipeline.syncOperations
           try pipeline.addHandler(HTTPResponseEncoder())
-          try pipeline.addHandler(
-            ByteToMessageHandler(
-              HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)))
+          try pipeline.addHandler(decoder(options))
           try pipeline.addHandler(ConnectionHandler(options: options, handler: handler))
         }
       }
   }
+
+  private static func decoder(_ options: Options) -> ByteToMessageHandler<HTTPRequestDecoder> {
+    var limits = NIOHTTPDecoderLimitConfiguration()
+    limits.maxHeaderFieldSize = options.maxHeaderBytes
+    limits.maxHeaderListSize = options.maxHeaderBytes * 4
+    limits.maxHeaderFieldCount = options.maxHeaderCount
+    return ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits))
+  }
+
+  /// The decoder's generic types, made by one thread before the first connection. Where two connections that were waiting had
+  /// both event loops make them at once, one process in some 3,000 died: the Swift runtime (6.3.1) looks for a
+  /// conformance through the superclass of a class that the other thread hasn't finished
+  /// (swift_conformsToProtocolMaybeInstantiateSuperclasses). Once made they are only read.
+  private static let decoderTypes: Void = { _ = decoder(Options()) }()
 }
 
 /// The open connections of one server: the cap on their number, and the wait for their end.

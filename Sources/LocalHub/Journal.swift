@@ -26,36 +26,30 @@ final class Journal {
     self.path = path
     self.sync = sync
     descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    // From here on everything is initialised, so a throw runs `deinit`, and that alone closes: closed twice, the number could
+    // be another thread's file by the second time.
     guard descriptor >= 0 else { throw Self.failed(path, "open") }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-      let reason = errno == EWOULDBLOCK ? "another Hub uses this file; stop it or give another --data" : nil
-      let error = reason.map { JournalError(path: path, reason: $0) } ?? Self.failed(path, "flock")
-      close(descriptor)
-      throw error
+      guard errno == EWOULDBLOCK else { throw Self.failed(path, "flock") }
+      throw JournalError(path: path, reason: "another Hub uses this file; stop it or give another file")
     }
-    do throws(JournalError) {
-      let bytes = try Self.read(descriptor, path)
-      let end = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
-      for (index, line) in bytes[..<end].split(separator: UInt8(ascii: "\n")).enumerated() {
-        do throws(JSONError) {
-          replay(try JSON.decode(HubChange.self, from: line))
-        } catch {
-          throw JournalError(
-            path: path, reason: "line \(index + 1) is damaged (\(error)); repair it or move the file away")
-        }
+    let bytes = try Self.read(descriptor, path)
+    let end = bytes.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+    for (index, line) in bytes[..<end].split(separator: UInt8(ascii: "\n")).enumerated() {
+      do throws(JSONError) {
+        replay(try JSON.decode(HubChange.self, from: line))
+      } catch {
+        throw JournalError(
+          path: path, reason: "line \(index + 1) is damaged (\(error)); repair it or move the file away")
       }
-      guard end == bytes.count || ftruncate(descriptor, off_t(end)) == 0 else { throw Self.failed(path, "ftruncate") }
-    } catch {
-      Self.release(descriptor)
-      throw error
     }
+    guard end == bytes.count || ftruncate(descriptor, off_t(end)) == 0 else { throw Self.failed(path, "ftruncate") }
   }
-
-  deinit { Self.release(descriptor) }
 
   /// Gives up the lock, then the file. Closing alone would leave the lock to a child that another thread has just forked, until
   /// that has come to its exec: it is the open file's, and lasts as long as anybody has that open (flock(2)).
-  private static func release(_ descriptor: Int32) {
+  deinit {
+    guard descriptor >= 0 else { return }
     _ = flock(descriptor, LOCK_UN)
     close(descriptor)
   }
@@ -102,6 +96,6 @@ final class Journal {
   private static func failed(_ path: String, _ call: String) -> JournalError {
     let code = errno
     let cause = "\(call): \(String(cString: strerror(code))) (errno \(code))"
-    return JournalError(path: path, reason: "\(cause); give --data a file in a directory that this user may write to")
+    return JournalError(path: path, reason: "\(cause); give a file in a directory that this user may write to")
   }
 }

@@ -72,7 +72,7 @@ import Testing
   @Test func aSecondHubIsKeptOut() throws {
     let first = try open()
     let error = #expect(throws: JournalError.self) { try open() }
-    #expect(error?.description == "\(file.path): another Hub uses this file; stop it or give another --data")
+    #expect(error?.description == "\(file.path): another Hub uses this file; stop it or give another file")
     withExtendedLifetime(first) {}
   }
 
@@ -102,7 +102,7 @@ import Testing
     let error = #expect(throws: JournalError.self) { try TestHub { $0.dataPath = "/nowhere/journal" } }
     #expect(
       error?.description
-        == "/nowhere/journal: open: No such file or directory (errno 2); give --data a file in a directory that this user may write to"
+        == "/nowhere/journal: open: No such file or directory (errno 2); give a file in a directory that this user may write to"
     )
   }
 }
