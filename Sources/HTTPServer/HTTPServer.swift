@@ -75,11 +75,11 @@ public final class HTTPServer: Sendable {
       case .unix(let path):
         let (descriptor, file) = try SocketFile.listen(path: path, mode: options.socketMode)
         return HTTPServer(
-          port: 0, channel: try await adopt(descriptor, bootstrap), file: file, connections: connections)
+          port: 0, channel: try await adopt(descriptor, address, bootstrap), file: file, connections: connections)
       case .listener(let descriptor):
         let port = boundPort(descriptor)
         return HTTPServer(
-          port: port, channel: try await adopt(descriptor, bootstrap), file: nil, connections: connections)
+          port: port, channel: try await adopt(descriptor, address, bootstrap), file: nil, connections: connections)
       }
     } catch let error as IOError {
       throw HTTPServerError(address: address.description, operation: "bind", errno: error.errnoCode)
@@ -99,20 +99,25 @@ public final class HTTPServer: Sendable {
     await connections.drain(grace: grace)
   }
 
-  private static func adopt(_ descriptor: Int32, _ bootstrap: ServerBootstrap) async throws -> any Channel {
-    do {
-      return try await bootstrap.withBoundSocket(descriptor).get()
-    } catch {
+  private static func adopt(
+    _ descriptor: Int32, _ address: ServerAddress, _ bootstrap: ServerBootstrap
+  ) async throws -> any Channel {
+    // What can't listen is refused while it is ours to close; whatever fails later, NIO closes it.
+    guard listen(descriptor, backlog) == 0 else {
+      let error = HTTPServerError(address: address.description, operation: "listen", errno: errno)
       close(descriptor)
       throw error
     }
+    return try await bootstrap.withBoundSocket(descriptor).get()
   }
+
+  private static let backlog: Int32 = 256
 
   private static func bootstrap(
     _ options: Options, _ loops: ServerLoops, _ connections: ConnectionList, _ handler: @escaping Handler
   ) -> ServerBootstrap {
     ServerBootstrap(group: loops.group)
-      .serverChannelOption(.backlog, value: 256)
+      .serverChannelOption(.backlog, value: backlog)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       // Out of descriptors: wait a second instead of spinning on a readable listener.
       .serverChannelInitializer { channel in

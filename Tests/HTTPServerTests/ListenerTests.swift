@@ -98,4 +98,22 @@ import Testing
     #expect(try await client.readToEnd().hasSuffix("/u"))
     await server.stop()
   }
+
+  @Test func whatCannotListenIsRefusedAndClosed() async throws {
+    defer { rmdir(directory) }
+    var ends: [Int32] = [0, 0]
+    #expect(pipe(&ends) == 0)
+    let (readEnd, writeEnd) = (ends[0], ends[1])
+    defer { close(readEnd) }
+    let error = await #expect(throws: HTTPServerError.self) {
+      try await HTTPServer.start(at: .listener(descriptor: writeEnd), handler: Self.path)
+    }
+    #expect(
+      error?.description
+        == "can't listen on descriptor \(writeEnd): listen: Socket operation on non-socket (errno 88): check the address"
+    )
+    // The end of what nobody can write to any more.
+    var byte: UInt8 = 0
+    #expect(read(readEnd, &byte, 1) == 0)
+  }
 }
