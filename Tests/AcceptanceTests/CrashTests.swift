@@ -77,7 +77,7 @@ extension Acceptance {
         machine.redis.kill9()
         // Down for longer than a heartbeat's interval.
         let heard = runner.errors.utf8.count
-        try await until("the runner notices", within: .seconds(5)) { runner.errors.utf8.count > heard }
+        try await until("the runner notices", within: .seconds(30)) { runner.errors.utf8.count > heard }
         try await machine.redis.start()
         try await answeredOnce(machine, post, within: .seconds(6 + 5))
         try await gone(sandbox.namespaces)

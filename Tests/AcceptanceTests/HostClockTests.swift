@@ -21,9 +21,9 @@ extension Acceptance {
           _ = try await machine.liveSandbox()
           try clock.set(seconds: hours * 3600)
           try await until("the answer", within: .seconds(20)) { try await !machine.hubAPI.comments(post).isEmpty }
-          try await until("its end", within: .seconds(5)) { try await machine.count("done") == index + 1 }
+          try await until("its end", within: .seconds(30)) { try await machine.count("done") == index + 1 }
           #expect(try await machine.hubAPI.comments(post).map(\.text) == ["done after a while"])
-          try await until("no agent", within: .seconds(5)) { machine.agents.isEmpty }
+          try await until("no agent", within: .seconds(30)) { machine.agents.isEmpty }
         }
         #expect(try await machine.count("expired") == 0)
         #expect(try await machine.redisCLI(["LLEN", "botburrow:dead"]) == "0")

@@ -34,7 +34,7 @@ import Testing
       let post = try await machine.hubAPI.post("@echo-one hello")
       try await until("second polls", within: .seconds(15)) { try await polls(machine, "second") > 0 }
       #expect(try await leads(machine, "second"))
-      try await until("the mention is queued", within: .seconds(5)) {
+      try await until("the mention is queued", within: .seconds(30)) {
         try await machine.redisCLI(["LLEN", "runner:notification:work"]) == "1"
       }
       #expect(try await machine.redisCLI(["LINDEX", "runner:notification:work", "0"]).contains("\"\(post)\""))
@@ -56,7 +56,7 @@ import Testing
       let epoch = try await machine.redisCLI(["GET", "botburrow:epoch"])
       let lock = try await machine.redisCLI(["GET", "coordinator:leader"])
       try first.signal(SIGCONT)
-      try await until("first knows", within: .seconds(5)) { try await !leads(machine, "first") }
+      try await until("first knows", within: .seconds(30)) { try await !leads(machine, "first") }
       let again = try await polls(machine, "second")
       try await until("second goes on", within: .seconds(10)) { try await polls(machine, "second") >= again + 4 }
       #expect(try await leads(machine, "second"))
@@ -79,7 +79,7 @@ import Testing
       let first = try await machine.coordinator("first")
       try await until("first asks the Hub", within: .seconds(10)) { hub.isAsked }
       try first.signal(SIGSTOP)
-      try await until("first is stopped", within: .seconds(5)) {
+      try await until("first is stopped", within: .seconds(30)) {
         try readFile("/proc/\(first.pid)/status").contains("State:\tT")
       }
       hub.answer(

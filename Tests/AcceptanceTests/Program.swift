@@ -66,7 +66,7 @@ final class Program: Sendable {
   /// kill -9, and its end.
   func kill9() async throws {
     try handle.signal(SIGKILL)
-    _ = try await ended(within: .seconds(5))
+    _ = try await ended(within: .seconds(30))
   }
 
   /// TERM, and its end.

@@ -21,7 +21,7 @@ extension Acceptance {
         ] {
           let before = Int(try await machine.redisCLI(["LLEN", "botburrow:dead"])) ?? 0
           try await machine.redisCLI(["LPUSH", "runner:notification:work", item])
-          try await until("the dead letter", within: .seconds(5)) {
+          try await until("the dead letter", within: .seconds(30)) {
             Int(try await machine.redisCLI(["LLEN", "botburrow:dead"])) == before + 1
           }
           let id = try await machine.redisCLI(["LINDEX", "botburrow:dead", "0"])
@@ -46,7 +46,7 @@ extension Acceptance {
         let consumer = try await Program.start(
           "consumer", ["/usr/bin/redis-cli", "-s", machine.redisSocket, "BRPOP", "runner:notification:work", "20"],
           in: machine.folder.path)
-        try await until("both wait", within: .seconds(5)) {
+        try await until("both wait", within: .seconds(30)) {
           let clients = try await machine.redisCLI(["CLIENT", "LIST"])
           return clients.contains("cmd=brpop") && clients.contains("cmd=blmove")
         }
@@ -59,7 +59,7 @@ extension Acceptance {
           return text.contains("agent_id") ? text : nil
         }
         #expect(taken.hasPrefix("runner:notification:work\n{\"agent_id\":\"echo-one\""))
-        #expect(try await consumer.ended(within: .seconds(5)) == .exited(0))
+        #expect(try await consumer.ended(within: .seconds(30)) == .exited(0))
         // What it did not take is ours, all of it.
         let others = pushed - 1
         try await until("the others", within: .seconds(20)) { try await machine.count("done") == others }

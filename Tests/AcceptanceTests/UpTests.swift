@@ -117,7 +117,7 @@ extension Acceptance {
       // A second life for a runner that is killed.
       let runner = try up.child("runner-notification")
       kill(runner, SIGKILL)
-      try await until("another runner", within: .seconds(5)) {
+      try await until("another runner", within: .seconds(30)) {
         up.childNow("runner-notification").map { $0 != runner } ?? false
       }
       let again = try await hub.post("@echo-one again, please")
@@ -138,7 +138,7 @@ extension Acceptance {
 
     private func receipts(_ up: Up) async throws {
       let folder = "\(up.directory)/receipts"
-      try await until("two receipts", within: .seconds(5)) {
+      try await until("two receipts", within: .seconds(30)) {
         try files(in: folder).filter { $0.hasSuffix(".json") }.count == 2
       }
       let receipts = try files(in: folder).filter { $0.hasSuffix(".json") }.map { name in
@@ -175,7 +175,7 @@ extension Acceptance {
 
     private func consumption(_ hub: HubAPI) async throws {
       for agent in ["echo-one", "searcher"] {
-        let records = try await eventually("consumption of \(agent)", within: .seconds(5)) {
+        let records = try await eventually("consumption of \(agent)", within: .seconds(30)) {
           let records = try await hub.consumption(agent)
           return records.isEmpty ? nil : records
         }
