@@ -112,7 +112,7 @@ static long open_by_handle(char **word) {
 // Writes, reads back, removes.
 static long use_directory(char **word) {
   char path[4096], text[6] = "";
-  snprintf(path, sizeof path, "%s/probe-file", word[0]);
+  snprintf(path, sizeof path, "%s/probe-file-%d", word[0], getpid());
   int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
   if (file < 0 || write(file, "hello", 5) != 5 || pread(file, text, 5, 0) != 5 || unlink(path) < 0) return -1;
   return strcmp(text, "hello") == 0 ? 0 : say("something else");
@@ -164,7 +164,7 @@ static long nameless(char **word) {
 // Over a symbolic link of our own. word: its target, the directory to make it in.
 static long through_link(char **word) {
   char path[4096];
-  snprintf(path, sizeof path, "%s/probe-link", word[1]);
+  snprintf(path, sizeof path, "%s/probe-link-%d", word[1], getpid());
   if (syscall(SYS_symlinkat, word[0], AT_FDCWD, path) < 0) return -1;
   int file = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0), code = errno;
   syscall(SYS_unlinkat, AT_FDCWD, path, 0);
@@ -187,7 +187,7 @@ static long attribute(char **word) {
   unsigned char value[64];
   size_t size = strlen(word[2]) / 2;
   for (size_t i = 0; i < size && i < sizeof value; i++) sscanf(word[2] + 2 * i, "%2hhx", &value[i]);
-  snprintf(path, sizeof path, "%s/probe-attribute", word[0]);
+  snprintf(path, sizeof path, "%s/probe-attribute-%d", word[0], getpid());
   int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0700);
   if (file < 0) return -1;
   long set = syscall(SYS_fsetxattr, file, word[1], value, size, 0);
@@ -199,7 +199,7 @@ static long attribute(char **word) {
 // A file of our own to root. word: directory.
 static long give_away(char **word) {
   char path[4096];
-  snprintf(path, sizeof path, "%s/probe-owned", word[0]);
+  snprintf(path, sizeof path, "%s/probe-owned-%d", word[0], getpid());
   int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0700);
   if (file < 0) return -1;
   long changed = syscall(SYS_fchown, file, 1, 1);

@@ -104,7 +104,7 @@ static long eat_memory(char **word) {
 static long eat_files(char **word) {
   char path[4096];
   static char block[1 << 20];
-  snprintf(path, sizeof path, "%s/probe-eaten", word[0]);
+  snprintf(path, sizeof path, "%s/probe-eaten-%d", word[0], getpid());
   int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
   if (file < 0) return -1;
   unlink(path);
@@ -195,7 +195,7 @@ static long write_blocks(int file, long count) {
 // word: directory, MiB.
 static long fill(char **word) {
   char path[4096];
-  snprintf(path, sizeof path, "%s/probe-fill", word[0]);
+  snprintf(path, sizeof path, "%s/probe-fill-%d", word[0], getpid());
   signal(SIGXFSZ, SIG_IGN);
   int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
   if (file < 0) return -1;
