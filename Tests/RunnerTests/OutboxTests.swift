@@ -295,18 +295,23 @@ struct OutboxTests {
 
   @Test("each attempt that failed reports what it used, once, though the Hub is away at first")
   func failedAttempts() async throws {
-    let running = try await Running(World(FakeLauncher { _ in .init(exit: .exited(code: 7)) }))
+    let launcher = FakeLauncher { _ in .init(exit: .exited(code: 7)) }
+    let running = try await Running(World(launcher))
     running.world.hub.fail("report", [Self.away])
     try await running.push(Self.item)
     try await running.during {
-      try await running.until("first") { running.world.hub.state.consumption.count == 1 }
+      // At least: the next attempt may come by itself before the first one's report is sent again.
+      try await running.until("first") { running.world.hub.state.consumption.count >= 1 }
       try await running.until("a retry that waits") { try await running.queue.status().retries == 1 }
       // Sooner than it would come by itself, unless it has come meanwhile.
       #expect(try await [.queued, .known].contains(running.queue.replay("a-1")))
-      try await running.until("second") { running.world.hub.state.consumption.count == 2 }
+      try await running.until("second") { running.world.hub.state.consumption.count >= 2 }
       try await running.until("delivered") { try await running.queue.status().outbox == 0 }
     }
-    #expect(Set(running.world.hub.state.consumption.map(\.key)).count == 2)
+    let reports = running.world.hub.state.consumption.map(\.key)
+    // The last attempt may have begun as the runner was stopped; its report then waits for the next runner.
+    #expect(reports.count >= 2 && reports.count <= launcher.programs.count)
+    #expect(Set(reports).count == reports.count)
     #expect(running.world.hub.state.comments.isEmpty)
   }
 

@@ -49,11 +49,12 @@ private func command(_ arguments: [String]) throws {
   @Test func `A process that has ended and waits for its parent is no difference`() async throws {
     let supervisor = try TestSupervisor()
     try await Thread.run {
-      let asked = request(["sh", "-c", "sleep 0 & exec sh -c 'echo up; read x'"])
+      // cat(1) waits for no child.
+      let asked = request(["sh", "-c", "sleep 0 & exec sh -c 'echo up; exec cat'"])
       let sandbox = try HeldSandbox(supervisor, asked)
       #expect(sandbox.line() == "up")
       let inspection = try SupervisorControl(socket: supervisor.socket).inspect(asked.activationID)
-      let isThere = try holds(within: .seconds(5)) {
+      let isThere = try holds(within: .seconds(60)) {
         try directories(in: "/proc").contains { pid in
           let text = (try? readFile("/proc/\(pid)/cgroup")) ?? ""
           return text.contains("/a-\(asked.activationID)")
