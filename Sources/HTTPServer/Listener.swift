@@ -49,6 +49,7 @@ public struct HTTPServerError: Error, Sendable, CustomStringConvertible {
         case EACCES, EPERM: "choose a port above 1023 or a directory this user may write to"
         case EADDRNOTAVAIL: "choose an address of this machine"
         case ENOENT: "create the directory first"
+        case ENOTSOCK: "hand over a listening socket"
         default: "check the address"
         }
       }()

@@ -80,7 +80,7 @@ extension Acceptance {
           Processes.naming("/bin/sleep \(mark)").first { Processes.commandLine($0).hasPrefix("/bin/sleep") }
         }
         try program.signal(SIGINT)
-        #expect(try await program.ended(within: .seconds(30)) == .exited(130))
+        #expect(try await program.ended(within: .seconds(5)) == .exited(130))
         try await until("the command's end", within: .seconds(1)) { !Processes.lives(inside) }
         // A command that handles the signal decides itself.
         let handler = try await terminal.start(
@@ -88,7 +88,7 @@ extension Acceptance {
           ["/bin/sh", "-c", "trap 'echo caught; exit 7' INT; echo ready; while :; do sleep 0.05; done"])
         try await until("ready", within: .seconds(10)) { handler.output == "ready\n" }
         try handler.signal(SIGINT)
-        #expect(try await handler.ended(within: .seconds(30)) == .exited(7))
+        #expect(try await handler.ended(within: .seconds(5)) == .exited(7))
         #expect(handler.output == "ready\ncaught\n")
       }
     }

@@ -110,7 +110,7 @@ import Testing
     }
     #expect(
       error?.description
-        == "can't listen on descriptor \(writeEnd): listen: Socket operation on non-socket (errno 88): check the address"
+        == "can't listen on descriptor \(writeEnd): listen: Socket operation on non-socket (errno 88): hand over a listening socket"
     )
     // The end of what nobody can write to any more.
     var byte: UInt8 = 0

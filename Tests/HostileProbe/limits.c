@@ -195,6 +195,7 @@ static long write_blocks(int file, long count) {
 // word: directory, MiB.
 static long fill(char **word) {
   char path[4096];
+  // Probes run at the same time, and their controls in one directory of the host.
   snprintf(path, sizeof path, "%s/probe-fill-%d", word[0], getpid());
   signal(SIGXFSZ, SIG_IGN);
   int file = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);

@@ -310,7 +310,8 @@ struct OutboxTests {
     }
     let reports = running.world.hub.state.consumption.map(\.key)
     // The last attempt may have begun as the runner was stopped; its report then waits for the next runner.
-    #expect(reports.count >= 2 && reports.count <= launcher.programs.count)
+    let attempts = launcher.programs.count
+    #expect(reports.count >= max(2, attempts - 1) && reports.count <= attempts)
     #expect(Set(reports).count == reports.count)
     #expect(running.world.hub.state.comments.isEmpty)
   }
